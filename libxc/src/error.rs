@@ -1,0 +1,52 @@
+//! What a call to the hypervisor can fail with.
+
+use crate::types::DomId;
+use nix::errno::Errno;
+
+/// The result of a call into this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed call: which one, on which domain, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Xen or the kernel refused a call.
+    #[error("{call}{}: {}", on(*.domid), .errno.desc())]
+    Call {
+        /// The hypercall or library call, as Xen's headers name it.
+        call: &'static str,
+        /// The domain it was about.
+        domid: Option<DomId>,
+        /// The reason.
+        errno: Errno,
+    },
+    /// The machine is not a Xen host, or this domain may not control it.
+    #[error("not running under Xen, or without the right to control it: {looked_for}: {why}")]
+    NoXen {
+        /// The file or call that was tried.
+        looked_for: String,
+        /// What that gave.
+        why: String,
+    },
+    /// A call gave something that this crate cannot accept.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+fn on(domid: Option<DomId>) -> String {
+    domid.map(|d| format!(" of domain {d}")).unwrap_or_default()
+}
+
+impl Error {
+    /// The error of a call that just failed and set `errno`.
+    pub(crate) fn last(call: &'static str, domid: Option<DomId>) -> Error {
+        Error::Call { call, domid, errno: Errno::last() }
+    }
+
+    /// The errno of a refused call.
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Error::Call { errno, .. } => Some(*errno),
+            _ => None,
+        }
+    }
+}

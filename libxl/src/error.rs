@@ -1,0 +1,160 @@
+//! Errors that carry their whole chain: step, object, cause, what to do.
+
+use std::fmt;
+
+/// The result of a toolstack operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kind of an error, one to one with stock libxl's error codes (`libxl_error`, libxl_types.idl),
+/// from which `xl` derives exit statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+#[allow(missing_docs, reason = "the names are libxl's own")]
+pub enum ErrorKind {
+    NonSpecific = -1,
+    Version = -2,
+    Fail = -3,
+    NotImplemented = -4,
+    NoMem = -5,
+    Invalid = -6,
+    BadFail = -7,
+    GuestTimedOut = -8,
+    TimedOut = -9,
+    NoParavirt = -10,
+    NotReady = -11,
+    OsEventRegFail = -12,
+    BufferFull = -13,
+    UnknownChild = -14,
+    LockFail = -15,
+    JsonConfigEmpty = -16,
+    DeviceExists = -17,
+    CheckpointDevopsDoesNotMatch = -18,
+    CheckpointDeviceNotSupported = -19,
+    VnumaConfigInvalid = -20,
+    DomainNotFound = -21,
+    Aborted = -22,
+    NotFound = -23,
+    DomainDestroyed = -24,
+    FeatureRemoved = -25,
+    ProtocolErrorQmp = -26,
+    UnknownQmpError = -27,
+    QmpGenericError = -28,
+    QmpCommandNotFound = -29,
+    QmpDeviceNotActive = -30,
+    QmpDeviceNotFound = -31,
+    QemuApi = -32,
+}
+
+impl ErrorKind {
+    /// Stock libxl's number for it: negative, as its functions return it.
+    pub fn code(self) -> i32 {
+        self as i32
+    }
+}
+
+/// A failure, with the steps that led to it from the outermost in, and notes on the clean-up.
+///
+/// Its text is one line: `creating web1: reading the kernel: /boot/vmlinuz: No such file`.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    /// The cause and then each step that was being done, innermost first.
+    chain: Vec<String>,
+    /// What failed while cleaning up after this error, and hints.
+    notes: Vec<String>,
+}
+
+impl Error {
+    /// A failure of this kind, told in words that need no log to be understood.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, chain: vec![message.into()], notes: Vec::new() }
+    }
+
+    /// A failure of no more precise kind (`ERROR_FAIL`).
+    pub fn fail(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Fail, message)
+    }
+
+    /// A wrong argument or configuration (`ERROR_INVAL`).
+    pub fn invalid(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, message)
+    }
+
+    /// Its kind, from which the exit status follows.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The same failure with another kind.
+    pub fn with_kind(mut self, kind: ErrorKind) -> Error {
+        self.kind = kind;
+        self
+    }
+
+    /// Puts the step that was being done in front.
+    pub fn context(mut self, step: impl Into<String>) -> Error {
+        self.chain.push(step.into());
+        self
+    }
+
+    /// Adds a note: a failed clean-up, or what to do.
+    pub fn note(mut self, note: impl Into<String>) -> Error {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The notes, in the order they were added.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, part) in self.chain.iter().rev().enumerate() {
+            if i > 0 {
+                f.write_str(": ")?;
+            }
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<libxc::Error> for Error {
+    fn from(e: libxc::Error) -> Error {
+        Error::fail(e.to_string())
+    }
+}
+
+/// Adds steps to the error of a result.
+pub trait ResultExt<T> {
+    /// Puts a step in front of the error, if there is one.
+    fn context(self, step: impl Into<String>) -> Result<T>;
+    /// As [`ResultExt::context`], with the words made only on failure.
+    fn with_context<S: Into<String>>(self, step: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> ResultExt<T> for Result<T, E> {
+    fn context(self, step: impl Into<String>) -> Result<T> {
+        self.map_err(|e| e.into().context(step))
+    }
+
+    fn with_context<S: Into<String>>(self, step: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|e| e.into().context(step()))
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(e: std::io::Error) -> Error {
+        Error::fail(e.to_string())
+    }
+}
+
+impl From<nix::errno::Errno> for Error {
+    fn from(e: nix::errno::Errno) -> Error {
+        Error::fail(e.desc())
+    }
+}

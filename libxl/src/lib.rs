@@ -1,0 +1,7 @@
+//! The Xen toolstack as a library: domains, devices, xenstore, migration.
+//!
+//! It never prints, exits, or reads arguments or the environment: that is the program's part.
+
+pub mod error;
+
+pub use error::{Error, ErrorKind, Result};

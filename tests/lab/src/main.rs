@@ -1,0 +1,3 @@
+//! `cargo lab`: real Xen under QEMU.
+
+fn main() {}

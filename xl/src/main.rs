@@ -1,0 +1,5 @@
+//! `xl`: runs Xen guests.
+
+fn main() {
+    println!("{}", libxc::DomId(0));
+}
