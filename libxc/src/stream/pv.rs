@@ -1,0 +1,183 @@
+//! Records that only PV guests have.
+
+use super::bytes::Fields;
+use super::record::RecordType;
+use super::{Result, StreamError};
+
+/// X86_PV_INFO: how the guest's kernel is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PvInfo {
+    /// A 32-bit PAE kernel: words of 4 bytes, 3 levels of page tables.
+    Bits32,
+    /// A 64-bit kernel: words of 8 bytes, 4 levels of page tables.
+    Bits64,
+}
+
+impl PvInfo {
+    const PLACE: &'static str = "X86_PV_INFO";
+
+    /// The record's body.
+    pub fn encode(self) -> [u8; 8] {
+        match self {
+            PvInfo::Bits32 => [4, 3, 0, 0, 0, 0, 0, 0],
+            PvInfo::Bits64 => [8, 4, 0, 0, 0, 0, 0, 0],
+        }
+    }
+
+    /// Reads the record's body.
+    pub fn decode(body: &[u8]) -> Result<PvInfo> {
+        let mut f = Fields::new(Self::PLACE, body);
+        let (width, levels) = (f.u8("guest_width")?, f.u8("pt_levels")?);
+        let (res1, res2) = (f.u16("reserved")?, f.u32("reserved")?);
+        f.end()?;
+        f.reserved("reserved", res1)?;
+        f.reserved("reserved", res2)?;
+        match (width, levels) {
+            (4, 3) => Ok(PvInfo::Bits32),
+            (8, 4) => Ok(PvInfo::Bits64),
+            _ => Err(f.error(format!("guest_width {width} with pt_levels {levels}: 4 with 3 or 8 with 4 expected"))),
+        }
+    }
+
+    /// Bytes of the guest's `unsigned long`.
+    pub fn width(self) -> usize {
+        match self {
+            PvInfo::Bits32 => 4,
+            PvInfo::Bits64 => 8,
+        }
+    }
+
+    /// Entries of a p2m frame.
+    pub fn entries_per_frame(self) -> u64 {
+        (crate::types::PAGE_SIZE / self.width()) as u64
+    }
+}
+
+/// X86_PV_P2M_FRAMES: where a run of the guest's p2m lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct P2mFrames {
+    /// The first pfn that the run maps.
+    pub start_pfn: u32,
+    /// The last pfn that the run maps.
+    pub end_pfn: u32,
+    /// The pfns of the frames of the p2m, one for each page of entries.
+    pub frames: Vec<u64>,
+}
+
+impl P2mFrames {
+    const PLACE: &'static str = "X86_PV_P2M_FRAMES";
+
+    /// The record's body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(8 + self.frames.len() * 8);
+        out.extend_from_slice(&self.start_pfn.to_le_bytes());
+        out.extend_from_slice(&self.end_pfn.to_le_bytes());
+        self.frames.iter().for_each(|f| out.extend_from_slice(&f.to_le_bytes()));
+        out
+    }
+
+    /// Reads the record's body for a guest of this kind: as many frames as the range needs, no more, no fewer.
+    pub fn decode(body: &[u8], info: PvInfo) -> Result<P2mFrames> {
+        let mut f = Fields::new(Self::PLACE, body);
+        let (start_pfn, end_pfn) = (f.u32("start_pfn")?, f.u32("end_pfn")?);
+        if start_pfn > end_pfn {
+            return Err(f.error(format!("start_pfn {start_pfn:#x} is above end_pfn {end_pfn:#x}")));
+        }
+        let per_frame = info.entries_per_frame();
+        let frames = u64::from(end_pfn) / per_frame - u64::from(start_pfn) / per_frame + 1;
+        if f.left() as u64 != frames * 8 {
+            return Err(f.error(format!("{frames} frames expected for its range, found {} bytes", f.left())));
+        }
+        let frames = f.rest().chunks_exact(8).map(|w| u64::from_le_bytes(w.try_into().expect("eight"))).collect();
+        Ok(P2mFrames { start_pfn, end_pfn, frames })
+    }
+}
+
+/// The largest number of a vCPU that a PV guest can have (`MAX_VIRT_CPUS`, less one).
+pub const VCPU_MAX: u32 = 8191;
+
+/// X86_PV_VCPU_BASIC, _EXTENDED, _XSAVE, _MSRS: a part of one vCPU's state, as Xen gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VcpuState<'a> {
+    /// Which vCPU.
+    pub vcpu: u32,
+    /// The state. Empty in some streams of Xen 4.6 to 4.8, to be ignored.
+    pub state: &'a [u8],
+}
+
+impl<'a> VcpuState<'a> {
+    /// The record's body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(8 + self.state.len());
+        out.extend_from_slice(&self.vcpu.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(self.state);
+        out
+    }
+
+    /// Reads the body of one of the four records, for a guest of this kind.
+    pub fn decode(kind: RecordType, body: &'a [u8], info: PvInfo) -> Result<VcpuState<'a>> {
+        let mut f = Fields::new(kind.name(), body);
+        let (vcpu, reserved) = (f.u32("vcpu_id")?, f.u32("reserved")?);
+        f.reserved("reserved", reserved)?;
+        if vcpu > VCPU_MAX {
+            return Err(f.error(format!("vcpu_id: {vcpu} is over {VCPU_MAX}")));
+        }
+        let state = f.rest();
+        check_length(kind, state.len(), info)?;
+        Ok(VcpuState { vcpu, state })
+    }
+}
+
+/// Checks a state's length as stock libxc does when it restores.
+fn check_length(kind: RecordType, length: usize, info: PvInfo) -> Result<()> {
+    let basic = match info {
+        PvInfo::Bits32 => 0xaf0,
+        PvInfo::Bits64 => 0x1430,
+    };
+    let wrong = |expected: String| {
+        Err(StreamError::new(kind.name(), format!("{expected} bytes of state expected, found {length}")))
+    };
+    match kind {
+        RecordType::PvVcpuBasic if length != basic => wrong(basic.to_string()),
+        RecordType::PvVcpuExtended if length > 128 => wrong("at most 128".into()),
+        RecordType::PvVcpuXsave if length != 0 && length < 16 => wrong("at least 16".into()),
+        RecordType::PvVcpuMsrs if !length.is_multiple_of(16) => wrong("a multiple of 16".into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_is_read_back_and_nonsense_refused() {
+        for info in [PvInfo::Bits32, PvInfo::Bits64] {
+            assert_eq!(PvInfo::decode(&info.encode()), Ok(info));
+        }
+        for bad in [&[8, 3, 0, 0, 0, 0, 0, 0][..], &[4, 4, 0, 0, 0, 0, 0, 0], &[8, 4, 1, 0, 0, 0, 0, 0], &[8, 4]] {
+            assert!(PvInfo::decode(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn p2m_frames_must_match_their_range() {
+        let frames = P2mFrames { start_pfn: 0, end_pfn: 0xbfff, frames: (0..96).collect() };
+        assert_eq!(P2mFrames::decode(&frames.encode(), PvInfo::Bits64), Ok(frames.clone()));
+        assert!(P2mFrames::decode(&frames.encode(), PvInfo::Bits32).is_err());
+        assert!(P2mFrames::decode(&P2mFrames { start_pfn: 5, end_pfn: 4, ..frames }.encode(), PvInfo::Bits64).is_err());
+    }
+
+    #[test]
+    fn vcpu_states_have_xens_lengths() {
+        let check = |kind, length| {
+            let state = vec![0; length];
+            VcpuState::decode(kind, &VcpuState { vcpu: 1, state: &state }.encode(), PvInfo::Bits64).is_ok()
+        };
+        assert!(check(RecordType::PvVcpuBasic, 0x1430) && !check(RecordType::PvVcpuBasic, 0xaf0));
+        assert!(check(RecordType::PvVcpuExtended, 64) && !check(RecordType::PvVcpuExtended, 129));
+        assert!(check(RecordType::PvVcpuXsave, 0) && !check(RecordType::PvVcpuXsave, 15));
+        assert!(check(RecordType::PvVcpuMsrs, 32) && !check(RecordType::PvVcpuMsrs, 17));
+    }
+}
