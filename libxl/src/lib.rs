@@ -3,5 +3,6 @@
 //! It never prints, exits, or reads arguments or the environment: that is the program's part.
 
 pub mod error;
+pub mod stream;
 
 pub use error::{Error, ErrorKind, Result};
