@@ -1,5 +1,34 @@
 //! `xl`: runs Xen guests.
 
-fn main() {
-    println!("{}", libxc::DomId(0));
+mod cli;
+mod cmd;
+mod failure;
+mod log;
+mod output;
+mod session;
+
+use cli::Call;
+use failure::Failure;
+use session::Session;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+/// Does what the command line says, and returns the exit status.
+fn run() -> Result<u8, Failure> {
+    match cli::parse(std::env::args_os())? {
+        Call::Print(text, status) => output::print(&text).map(|()| status),
+        Call::Run(globals, subcommand, matches) => {
+            log::init(&globals);
+            subcommand.run(&Session::new(globals), &matches).map(|()| 0)
+        }
+    }
 }

@@ -1,0 +1,13 @@
+//! The commands, by topic: arguments in, a call of libxl, its answer printed.
+
+pub(crate) mod console;
+pub(crate) mod cpupool;
+pub(crate) mod flask;
+pub(crate) mod host;
+pub(crate) mod lifecycle;
+pub(crate) mod list;
+pub(crate) mod memory;
+pub(crate) mod name;
+pub(crate) mod sched;
+pub(crate) mod unbuilt;
+pub(crate) mod vcpu;

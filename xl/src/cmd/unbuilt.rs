@@ -1,0 +1,273 @@
+//! The arguments of the commands that are not built yet: a function goes when its command comes.
+
+use clap::{Arg, ArgAction, Command};
+
+fn required(name: &'static str) -> Arg {
+    Arg::new(name).required(true)
+}
+
+fn optional(name: &'static str) -> Arg {
+    Arg::new(name)
+}
+
+fn many(name: &'static str) -> Arg {
+    Arg::new(name).num_args(0..)
+}
+
+fn at_least_one(name: &'static str) -> Arg {
+    Arg::new(name).num_args(1..).required(true)
+}
+
+// The help text is as good an identifier as any while no command reads the option.
+fn flag(short: char, help: &'static str) -> Arg {
+    Arg::new(help).short(short).action(ArgAction::SetTrue).help(help)
+}
+
+fn value(short: char, name: &'static str, help: &'static str) -> Arg {
+    Arg::new(help).short(short).value_name(name).help(help)
+}
+
+fn long_flag(long: &'static str, help: &'static str) -> Arg {
+    Arg::new(long).long(long).action(ArgAction::SetTrue).help(help)
+}
+
+fn long_value(long: &'static str, name: &'static str, help: &'static str) -> Arg {
+    Arg::new(long).long(long).value_name(name).help(help)
+}
+
+/// Commands that take one domain.
+pub(crate) fn domain(c: Command) -> Command {
+    c.arg(required("Domain"))
+}
+
+/// Commands that take domains.
+pub(crate) fn domains(c: Command) -> Command {
+    c.arg(at_least_one("Domain"))
+}
+
+/// Commands that take a domain and any number of key=value pairs.
+pub(crate) fn domain_and_keys(c: Command) -> Command {
+    c.arg(required("Domain")).arg(many("key=value"))
+}
+
+/// Commands that take a domain and at least one part of a device's specification.
+pub(crate) fn domain_and_spec(c: Command) -> Command {
+    c.arg(required("Domain")).arg(at_least_one("spec"))
+}
+
+/// Commands that take a domain and a device's number.
+pub(crate) fn domain_and_devid(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("DevId"))
+}
+
+pub(crate) fn create(c: Command) -> Command {
+    c.arg(flag('c', "Connect to the console after the domain is created"))
+        .arg(flag('d', "Show the configuration on standard error"))
+        .arg(flag('e', "Do not wait in the background for the death of the domain"))
+        .arg(flag('F', "Run in the foreground until the death of the domain"))
+        .arg(value('f', "FILE", "Take the configuration from this file").long("defconfig"))
+        .arg(flag('n', "Show the configuration and do nothing (the same as xl -N)").long("dryrun"))
+        .arg(flag('p', "Leave the domain paused"))
+        .arg(flag('q', "Say nothing").long("quiet"))
+        .arg(flag('V', "Open the VNC display").long("vncviewer"))
+        .arg(flag('A', "Give the VNC password to the viewer on its standard input").long("vncviewer-autopass"))
+        .arg(flag('i', "Do not apply the CPU masks of xl.conf").long("ignore-global-affinity-masks"))
+        .arg(many("ConfigFile").help("The configuration file, and settings as NAME=VALUE"))
+}
+
+pub(crate) fn config_update(c: Command) -> Command {
+    c.arg(flag('d', "Show the configuration"))
+        .arg(value('f', "FILE", "Take the configuration from this file").long("defconfig"))
+        .arg(flag('q', "Accepted and ignored"))
+        .arg(many("Domain").help("The domain, the configuration file, and settings as NAME=VALUE"))
+}
+
+pub(crate) fn pci_attach(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("PCI_SPEC_STRING"))
+}
+
+pub(crate) fn pci_detach(c: Command) -> Command {
+    pci_attach(c).arg(flag('f', "Do not wait for the guest"))
+}
+
+pub(crate) fn pci_assignable_add(c: Command) -> Command {
+    c.arg(value('n', "NAME", "Name the device").long("name")).arg(required("BDF"))
+}
+
+pub(crate) fn pci_assignable_remove(c: Command) -> Command {
+    c.arg(flag('r', "Give the device back to its own driver")).arg(required("BDF|NAME"))
+}
+
+pub(crate) fn pci_assignable_list(c: Command) -> Command {
+    c.arg(flag('n', "Show the names of devices that have one").long("show-names"))
+}
+
+pub(crate) fn vncviewer(c: Command) -> Command {
+    c.arg(
+        flag('a', "Give the VNC password to the viewer on its standard input")
+            .long("autopass")
+            .visible_alias("vncviewer-autopass"),
+    )
+    .arg(required("Domain"))
+}
+
+pub(crate) fn save(c: Command) -> Command {
+    c.arg(flag('c', "Leave the domain running"))
+        .arg(flag('p', "Leave the domain paused"))
+        .arg(flag('D', "Keep the domain's number in the file"))
+        .arg(required("Domain"))
+        .arg(required("CheckpointFile"))
+        .arg(optional("ConfigFile"))
+}
+
+pub(crate) fn migrate(c: Command) -> Command {
+    c.arg(value('C', "FILE", "Send this configuration instead of the domain's own"))
+        .arg(value('s', "COMMAND", "Use this instead of ssh; if empty, run the host argument itself"))
+        .arg(flag('e', "Do not wait in the background, there, for the death of the domain"))
+        .arg(flag('p', "Leave the domain paused there"))
+        .arg(flag('D', "Keep the domain's number"))
+        .arg(flag('F', "Stay in the foreground there"))
+        .arg(long_flag("debug", "Check every page, and say very much"))
+        .arg(long_flag("live", "Accepted: migration is always live"))
+        .arg(required("Domain"))
+        .arg(required("host"))
+}
+
+pub(crate) fn restore(c: Command) -> Command {
+    c.arg(flag('F', "Run in the foreground until the death of the domain"))
+        .arg(flag('c', "Connect to the console"))
+        .arg(flag('p', "Leave the domain paused"))
+        .arg(flag('d', "Show the configuration on standard error"))
+        .arg(flag('e', "Do not wait in the background for the death of the domain"))
+        .arg(flag('V', "Open the VNC display").long("vncviewer"))
+        .arg(flag('A', "Give the VNC password to the viewer on its standard input").long("vncviewer-autopass"))
+        .arg(required("file").num_args(1..=2).help("[ConfigFile] CheckpointFile"))
+}
+
+pub(crate) fn migrate_receive(c: Command) -> Command {
+    c.arg(flag('F', "Stay in the foreground"))
+        .arg(flag('e', "Do not wait in the background for the death of the domain"))
+        .arg(flag('d', "Show the configuration on standard error"))
+        .arg(flag('r', "Receive Remus checkpoints"))
+        .arg(flag('p', "Leave the domain paused"))
+        .arg(long_flag("colo", "Receive COLO checkpoints"))
+        .arg(long_value("coloft-script", "SCRIPT", "Set up COLO's network with this"))
+        .arg(long_flag("userspace-colo-proxy", "Use COLO's proxy in user space"))
+}
+
+pub(crate) fn dump_core(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("filename"))
+}
+
+pub(crate) fn cd_insert(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("VirtualDevice")).arg(required("path"))
+}
+
+pub(crate) fn cd_eject(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("VirtualDevice"))
+}
+
+pub(crate) fn network_detach(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("DevId|mac"))
+}
+
+pub(crate) fn block_detach(c: Command) -> Command {
+    c.arg(flag('f', "Do not wait for the guest to let go").long("force")).arg(required("Domain")).arg(required("DevId"))
+}
+
+pub(crate) fn vtpm_detach(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("DevId|uuid"))
+}
+
+pub(crate) fn remus(c: Command) -> Command {
+    c.arg(value('i', "MS", "Checkpoint every MS milliseconds (200)"))
+        .arg(flag('u', "Do not compress checkpoints"))
+        .arg(value('s', "COMMAND", "Use this instead of ssh; if empty, run the host argument itself"))
+        .arg(value('N', "SCRIPT", "Set up network buffering with this"))
+        .arg(flag('e', "Do not wait in the background, there, for the death of the domain"))
+        .arg(flag('F', "Allow what is unsafe: -b, -n and -d"))
+        .arg(flag('b', "Throw the checkpoints away (unsafe)"))
+        .arg(flag('n', "Do not buffer the network (unsafe)"))
+        .arg(flag('d', "Do not replicate disks (unsafe)"))
+        .arg(flag('c', "COLO instead of checkpoints"))
+        .arg(flag('p', "Use COLO's proxy in user space"))
+        .arg(required("Domain"))
+        .arg(required("host"))
+}
+
+pub(crate) fn devd(c: Command) -> Command {
+    c.arg(flag('F', "Run in the foreground"))
+        .arg(value('p', "FILE", "Write the process id to this file").long("pidfile"))
+}
+
+pub(crate) fn psr_hwinfo(c: Command) -> Command {
+    c.arg(flag('m', "Cache monitoring (CMT)").long("cmt"))
+        .arg(flag('a', "Cache allocation (CAT)").long("cat"))
+        .arg(flag('b', "Memory bandwidth allocation (MBA)").long("mba"))
+}
+
+pub(crate) fn psr_cmt_show(c: Command) -> Command {
+    c.arg(required("PSR-CMT-Type").help("cache-occupancy, total-mem-bandwidth or local-mem-bandwidth"))
+        .arg(optional("Domain"))
+}
+
+pub(crate) fn psr_cat_set(c: Command) -> Command {
+    c.arg(value('s', "SOCKETS", "Only on these sockets").long("socket"))
+        .arg(value('l', "LEVEL", "Level of the cache, 2 or 3 (3)").long("level"))
+        .arg(flag('c', "The mask for code").long("code"))
+        .arg(flag('d', "The mask for data").long("data"))
+        .arg(required("Domain"))
+        .arg(required("CBM"))
+}
+
+pub(crate) fn psr_cat_show(c: Command) -> Command {
+    c.arg(value('l', "LEVEL", "Level of the cache, 2 or 3 (3)").long("level")).arg(optional("Domain"))
+}
+
+pub(crate) fn psr_mba_set(c: Command) -> Command {
+    c.arg(value('s', "SOCKETS", "Only on these sockets").long("socket")).arg(optional("Domain")).arg(optional("THRTL"))
+}
+
+pub(crate) fn psr_mba_show(c: Command) -> Command {
+    c.arg(optional("Domain"))
+}
+
+pub(crate) fn usbdev_detach(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("controller")).arg(required("port"))
+}
+
+pub(crate) fn qemu_monitor_command(c: Command) -> Command {
+    c.arg(required("Domain")).arg(required("Command"))
+}
+
+pub(crate) fn dt_overlay(c: Command) -> Command {
+    c.arg(required("operation").help("add, remove or attach")).arg(required("dtbo")).arg(optional("Domain"))
+}
+
+pub(crate) fn xenstore_quota_get(c: Command) -> Command {
+    c.arg(flag('g', "The quota of all domains")).arg(optional("Domain"))
+}
+
+pub(crate) fn xenstore_quota_set(c: Command) -> Command {
+    c.arg(flag('g', "The quota of all domains")).arg(at_least_one("Domain").help("[Domain] QUOTA=VALUE..."))
+}
+
+pub(crate) fn check(c: Command) -> Command {
+    c.arg(at_least_one("ConfigFile").help("The configuration file, and settings as NAME=VALUE"))
+}
+
+pub(crate) fn schema(c: Command) -> Command {
+    c.arg(optional("key").help("Only this key"))
+}
+
+pub(crate) fn convert(c: Command) -> Command {
+    c.arg(required("ConfigFile")).arg(optional("Output"))
+}
+
+pub(crate) fn gc(c: Command) -> Command {
+    c.arg(flag('n', "Show what would be removed, and remove nothing").long("dryrun"))
+}
+
+pub(crate) fn completions(c: Command) -> Command {
+    c.arg(required("shell").help("bash, zsh or fish"))
+}

@@ -1,0 +1,45 @@
+//! What commands print: tables as stock xl prints them, and JSON.
+
+use crate::failure::Failure;
+use std::io::{self, Write};
+
+/// Writes a command's whole output at once. A reader that has gone away is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(1, format!("writing the output: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Says on standard error why the command failed.
+pub(crate) fn complain(failure: &Failure) {
+    let text = failure.to_string();
+    if !text.is_empty() {
+        // With standard error gone too there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+/// The choice between a table and JSON.
+#[derive(clap::Args)]
+pub(crate) struct Format {
+    /// Form of the output
+    #[arg(short = 'o', long = "format", value_enum, default_value = "table", value_name = "FORM")]
+    form: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// As stock xl prints it
+    Table,
+    /// As docs/json-output.md describes
+    Json,
+}
+
+impl Format {
+    /// Whether JSON is asked for.
+    pub(crate) fn is_json(&self) -> bool {
+        self.form == Form::Json
+    }
+}
