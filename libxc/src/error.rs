@@ -27,6 +27,9 @@ pub enum Error {
         /// What that gave.
         why: String,
     },
+    /// A kernel or ramdisk cannot be used.
+    #[error(transparent)]
+    Image(#[from] crate::image::Error),
     /// A call gave something that this crate cannot accept.
     #[error("{0}")]
     Invalid(String),

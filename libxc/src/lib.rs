@@ -4,6 +4,7 @@
 //! domain builders. This crate knows nothing of xenstore or of configuration files.
 
 pub mod error;
+pub mod image;
 pub mod stream;
 pub mod types;
 
