@@ -4,5 +4,6 @@
 
 pub mod error;
 pub mod stream;
+pub mod xenstore;
 
 pub use error::{Error, ErrorKind, Result};
