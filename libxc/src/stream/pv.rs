@@ -76,20 +76,30 @@ impl P2mFrames {
         out
     }
 
-    /// Reads the record's body for a guest of this kind: as many frames as the range needs, no more, no fewer.
-    pub fn decode(body: &[u8], info: PvInfo) -> Result<P2mFrames> {
+    /// Reads the record's body.
+    pub fn decode(body: &[u8]) -> Result<P2mFrames> {
         let mut f = Fields::new(Self::PLACE, body);
         let (start_pfn, end_pfn) = (f.u32("start_pfn")?, f.u32("end_pfn")?);
-        if start_pfn > end_pfn {
-            return Err(f.error(format!("start_pfn {start_pfn:#x} is above end_pfn {end_pfn:#x}")));
+        let (frames, odd) = f.rest().as_chunks::<8>();
+        if !odd.is_empty() {
+            return Err(f.error(format!("length: a multiple of 8 expected, found {}", body.len())));
+        }
+        Ok(P2mFrames { start_pfn, end_pfn, frames: frames.iter().map(|w| u64::from_le_bytes(*w)).collect() })
+    }
+
+    /// Checks the range for a guest of this kind: as many frames as it needs, no more, no fewer.
+    pub fn check(&self, info: PvInfo) -> Result<()> {
+        let wrong = |problem| Err(StreamError::new(Self::PLACE, problem));
+        let (start, end) = (u64::from(self.start_pfn), u64::from(self.end_pfn));
+        if start > end {
+            return wrong(format!("start_pfn {start:#x} is above end_pfn {end:#x}"));
         }
         let per_frame = info.entries_per_frame();
-        let frames = u64::from(end_pfn) / per_frame - u64::from(start_pfn) / per_frame + 1;
-        if f.left() as u64 != frames * 8 {
-            return Err(f.error(format!("{frames} frames expected for its range, found {} bytes", f.left())));
+        let needed = end / per_frame - start / per_frame + 1;
+        match self.frames.len() as u64 {
+            found if found != needed => wrong(format!("{needed} frames expected for its range, found {found}")),
+            _ => Ok(()),
         }
-        let frames = f.rest().chunks_exact(8).map(|w| u64::from_le_bytes(w.try_into().expect("eight"))).collect();
-        Ok(P2mFrames { start_pfn, end_pfn, frames })
     }
 }
 
@@ -115,35 +125,35 @@ impl<'a> VcpuState<'a> {
         out
     }
 
-    /// Reads the body of one of the four records, for a guest of this kind.
-    pub fn decode(kind: RecordType, body: &'a [u8], info: PvInfo) -> Result<VcpuState<'a>> {
+    /// Reads the body of one of the four records.
+    pub fn decode(kind: RecordType, body: &'a [u8]) -> Result<VcpuState<'a>> {
         let mut f = Fields::new(kind.name(), body);
         let (vcpu, reserved) = (f.u32("vcpu_id")?, f.u32("reserved")?);
         f.reserved("reserved", reserved)?;
-        if vcpu > VCPU_MAX {
-            return Err(f.error(format!("vcpu_id: {vcpu} is over {VCPU_MAX}")));
-        }
-        let state = f.rest();
-        check_length(kind, state.len(), info)?;
-        Ok(VcpuState { vcpu, state })
+        Ok(VcpuState { vcpu, state: f.rest() })
     }
-}
 
-/// Checks a state's length as stock libxc does when it restores.
-fn check_length(kind: RecordType, length: usize, info: PvInfo) -> Result<()> {
-    let basic = match info {
-        PvInfo::Bits32 => 0xaf0,
-        PvInfo::Bits64 => 0x1430,
-    };
-    let wrong = |expected: String| {
-        Err(StreamError::new(kind.name(), format!("{expected} bytes of state expected, found {length}")))
-    };
-    match kind {
-        RecordType::PvVcpuBasic if length != basic => wrong(basic.to_string()),
-        RecordType::PvVcpuExtended if length > 128 => wrong("at most 128".into()),
-        RecordType::PvVcpuXsave if length != 0 && length < 16 => wrong("at least 16".into()),
-        RecordType::PvVcpuMsrs if !length.is_multiple_of(16) => wrong("a multiple of 16".into()),
-        _ => Ok(()),
+    /// Checks the vCPU's number and the state's length for a guest of this kind, before Xen sees them.
+    pub fn check(&self, kind: RecordType, info: PvInfo) -> Result<()> {
+        let length = self.state.len();
+        let wrong = |problem| Err(StreamError::new(kind.name(), problem));
+        if self.vcpu > VCPU_MAX {
+            return wrong(format!("vcpu_id: {} is over {VCPU_MAX}", self.vcpu));
+        }
+        let basic = match info {
+            PvInfo::Bits32 => 0xaf0,
+            PvInfo::Bits64 => 0x1430,
+        };
+        let (fits, expected) = match kind {
+            RecordType::PvVcpuBasic => (length == basic, format!("{basic}")),
+            RecordType::PvVcpuExtended => (length <= 128, "at most 128".into()),
+            RecordType::PvVcpuXsave => (length == 0 || length >= 16, "at least 16".into()),
+            _ => (length.is_multiple_of(16), "a multiple of 16".into()),
+        };
+        if !fits {
+            return wrong(format!("{expected} bytes of state expected, found {length}"));
+        }
+        Ok(())
     }
 }
 
@@ -164,20 +174,24 @@ mod tests {
     #[test]
     fn p2m_frames_must_match_their_range() {
         let frames = P2mFrames { start_pfn: 0, end_pfn: 0xbfff, frames: (0..96).collect() };
-        assert_eq!(P2mFrames::decode(&frames.encode(), PvInfo::Bits64), Ok(frames.clone()));
-        assert!(P2mFrames::decode(&frames.encode(), PvInfo::Bits32).is_err());
-        assert!(P2mFrames::decode(&P2mFrames { start_pfn: 5, end_pfn: 4, ..frames }.encode(), PvInfo::Bits64).is_err());
+        assert_eq!(P2mFrames::decode(&frames.encode()), Ok(frames.clone()));
+        assert!(P2mFrames::decode(&frames.encode()[..15]).is_err());
+        assert!(frames.check(PvInfo::Bits64).is_ok());
+        assert!(frames.check(PvInfo::Bits32).is_err());
+        assert!(P2mFrames { start_pfn: 5, end_pfn: 4, ..frames }.check(PvInfo::Bits64).is_err());
     }
 
     #[test]
     fn vcpu_states_have_xens_lengths() {
         let check = |kind, length| {
             let state = vec![0; length];
-            VcpuState::decode(kind, &VcpuState { vcpu: 1, state: &state }.encode(), PvInfo::Bits64).is_ok()
+            let body = VcpuState { vcpu: 1, state: &state }.encode();
+            VcpuState::decode(kind, &body).unwrap().check(kind, PvInfo::Bits64).is_ok()
         };
         assert!(check(RecordType::PvVcpuBasic, 0x1430) && !check(RecordType::PvVcpuBasic, 0xaf0));
         assert!(check(RecordType::PvVcpuExtended, 64) && !check(RecordType::PvVcpuExtended, 129));
         assert!(check(RecordType::PvVcpuXsave, 0) && !check(RecordType::PvVcpuXsave, 15));
+        assert!(VcpuState { vcpu: VCPU_MAX + 1, state: &[] }.check(RecordType::PvVcpuMsrs, PvInfo::Bits64).is_err());
         assert!(check(RecordType::PvVcpuMsrs, 32) && !check(RecordType::PvVcpuMsrs, 17));
     }
 }

@@ -1,0 +1,4 @@
+//! What the small programs beside `xl` share.
+
+pub mod inherited;
+pub mod walk;

@@ -1,0 +1,380 @@
+//! Goes through a stream from the first byte to the last record and hands out each part, checked.
+//!
+//! Nothing is kept: the memory used is that of the largest record.
+
+use libxc::stream::pv::{P2mFrames, PvInfo, VcpuState};
+use libxc::stream::x86::{
+    CpuidLeaf, HvmParam, MsrEntry, TscInfo, decode_cpuid_policy, decode_hvm_params, decode_msr_policy,
+};
+use libxc::stream::{DomainHeader, ImageHeader, PageData, RecordHeader, RecordType, StreamError};
+use libxl::stream::emulator::{EmulatorHeader, decode_xenstore_data};
+use libxl::stream::record::{RecordHeader as LibxlRecordHeader, RecordType as LibxlRecordType};
+use libxl::stream::{SaveFileHeader, StreamHeader};
+use std::io::{self, BufRead, BufReader, Read};
+
+/// Which layer a stream begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// The records of libxc.
+    Libxc,
+    /// The records of libxl around them.
+    Libxl,
+    /// A file of `xl save`.
+    Xl,
+}
+
+/// One part of a stream.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// The header of a save file, and the configuration in it.
+    SaveFile(SaveFileHeader, Option<&'a [u8]>),
+    /// The header of a libxl stream.
+    Libxl(StreamHeader),
+    /// A record of libxl.
+    LibxlRecord(LibxlRecordHeader, LibxlBody<'a>),
+    /// The first header of a libxc stream.
+    Image(ImageHeader),
+    /// The second header of a libxc stream.
+    Domain(DomainHeader),
+    /// A record of libxc.
+    Record(RecordType, usize, Body<'a>),
+}
+
+/// What a record of libxl holds.
+#[derive(Debug)]
+pub enum LibxlBody<'a> {
+    /// Nothing.
+    Empty,
+    /// Keys and values of a device model.
+    XenstoreData(EmulatorHeader, Vec<(&'a [u8], &'a [u8])>),
+    /// The state of a device model.
+    EmulatorContext(EmulatorHeader),
+    /// The number of a COLO state.
+    CheckpointState(&'a [u8]),
+}
+
+/// What a record of libxc holds.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// Pages; their content is passed over.
+    Pages(PageData),
+    /// A PV guest's word size.
+    PvInfo(PvInfo),
+    /// Frames of a PV guest's p2m.
+    P2mFrames(P2mFrames),
+    /// A part of a PV vCPU.
+    Vcpu(VcpuState<'a>),
+    /// Bytes that Xen alone understands: shared info, HVM context.
+    Opaque(&'a [u8]),
+    /// The time stamp counter.
+    Tsc(TscInfo),
+    /// HVM parameters.
+    HvmParams(Vec<HvmParam>),
+    /// CPUID leaves.
+    Cpuid(Vec<CpuidLeaf>),
+    /// Model-specific registers.
+    Msrs(Vec<MsrEntry>),
+}
+
+/// Why a walk ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The stream breaks its format.
+    #[error("{error} (at byte {offset})")]
+    Stream {
+        /// Where the header or record begins.
+        offset: u64,
+        /// What is wrong.
+        error: StreamError,
+    },
+    /// The stream ends in the middle.
+    #[error("the stream ends at byte {offset}, in the middle of {place}")]
+    Truncated {
+        /// Where it ends.
+        offset: u64,
+        /// What should have been there.
+        place: &'static str,
+    },
+    /// Reading failed.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// Whoever looks at the parts failed.
+    #[error("{0}")]
+    Visit(String),
+}
+
+type Result<T> = std::result::Result<T, WalkError>;
+
+/// Who looks at the parts.
+pub type Visitor<'v> = dyn FnMut(u64, Part<'_>) -> std::result::Result<(), String> + 'v;
+
+/// Goes through a whole stream of this format. `visit` gets the offset of each part.
+pub fn walk(input: impl Read, format: Format, visit: &mut Visitor<'_>) -> Result<()> {
+    let mut walk = Walk { input: BufReader::with_capacity(1 << 16, input), offset: 0, part: 0, visit };
+    match format {
+        Format::Libxc => walk.libxc_stream(false),
+        Format::Libxl => walk.libxl_stream(),
+        Format::Xl if walk.save_file()?.stream_v2 => walk.libxl_stream(),
+        Format::Xl => walk.libxc_stream(false),
+    }
+}
+
+struct Walk<'v, 'f, R> {
+    input: BufReader<R>,
+    /// Bytes read so far.
+    offset: u64,
+    /// Where the part at hand began.
+    part: u64,
+    visit: &'v mut Visitor<'f>,
+}
+
+impl<R: Read> Walk<'_, '_, R> {
+    fn save_file(&mut self) -> Result<SaveFileHeader> {
+        let bytes = self.header("save file header")?;
+        let header = self.check(SaveFileHeader::decode(&bytes))?;
+        let data = self.bytes("save file header", header.optional_data_len as usize)?;
+        let config = self.check(header.config(&data))?;
+        self.show(Part::SaveFile(header, config))?;
+        Ok(header)
+    }
+
+    fn libxl_stream(&mut self) -> Result<()> {
+        let bytes = self.header("libxl stream header")?;
+        let header = self.check(StreamHeader::decode(&bytes))?;
+        self.show(Part::Libxl(header))?;
+        loop {
+            match self.libxl_record()? {
+                LibxlRecordType::End => return Ok(()),
+                LibxlRecordType::LibxcContext => self.libxc_stream(true)?,
+                _ => {}
+            }
+        }
+    }
+
+    fn libxl_record(&mut self) -> Result<LibxlRecordType> {
+        let bytes = self.header("libxl record header")?;
+        let header = self.check(LibxlRecordHeader::decode(&bytes))?;
+        let place = header.kind.name();
+        let padded = self.bytes(place, header.padded_length())?;
+        let (body, padding) = padded.split_at(header.length as usize);
+        if padding.iter().any(|&b| b != 0) {
+            return self.check(Err(StreamError::new(place, "padding is not zero")));
+        }
+        let body = match header.kind {
+            LibxlRecordType::EmulatorXenstoreData => {
+                let (emulator, data) = self.check(EmulatorHeader::decode(place, body))?;
+                LibxlBody::XenstoreData(emulator, self.check(decode_xenstore_data(data))?)
+            }
+            LibxlRecordType::EmulatorContext => {
+                LibxlBody::EmulatorContext(self.check(EmulatorHeader::decode(place, body))?.0)
+            }
+            LibxlRecordType::CheckpointState if body.is_empty() => {
+                return self.check(Err(StreamError::new(place, "length: at least 4 expected, found 0")));
+            }
+            LibxlRecordType::CheckpointState => LibxlBody::CheckpointState(body),
+            _ => LibxlBody::Empty,
+        };
+        self.show(Part::LibxlRecord(header, body))?;
+        Ok(header.kind)
+    }
+
+    /// Inside a libxl stream a checkpoint hands over to libxl's records, until theirs ends.
+    fn libxc_stream(&mut self, inside_libxl: bool) -> Result<()> {
+        let bytes = self.header("libxc image header")?;
+        let image = self.check(ImageHeader::decode(&bytes))?;
+        self.show(Part::Image(image))?;
+        let bytes = self.header("libxc domain header")?;
+        let domain = self.check(DomainHeader::decode(&bytes))?;
+        self.show(Part::Domain(domain))?;
+        loop {
+            match self.libxc_record(image.version)? {
+                RecordType::End => return Ok(()),
+                RecordType::Checkpoint if inside_libxl => {
+                    while self.libxl_record()? != LibxlRecordType::CheckpointEnd {}
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn libxc_record(&mut self, version: u32) -> Result<RecordType> {
+        let bytes = self.header("libxc record header")?;
+        let header = self.check(RecordHeader::decode(&bytes))?;
+        let kind = self.check(RecordType::from_number(header.number).ok_or_else(|| {
+            StreamError::new("libxc record header", format!("type: {:#x} is unknown", header.number))
+        }))?;
+        if kind == RecordType::PageData {
+            return self.page_data(&header);
+        }
+        let padded = self.bytes(kind.name(), header.padded_length())?;
+        let body = self.check(header.body(&padded))?;
+        let decoded = self.check(decode_body(kind, version, body))?;
+        self.show(Part::Record(kind, body.len(), decoded))?;
+        Ok(kind)
+    }
+
+    /// The frame numbers are kept, the pages' content is passed over.
+    fn page_data(&mut self, header: &RecordHeader) -> Result<RecordType> {
+        let kind = RecordType::PageData;
+        let length = header.length as usize;
+        if length < PageData::PREFIX {
+            return self.check(Err(StreamError::new(kind.name(), format!("length: {length} is too short"))));
+        }
+        let prefix = self.array(kind.name())?;
+        let count = self.check(PageData::count(&prefix, length))?;
+        let words = self.bytes(kind.name(), count * 8)?;
+        let pages = self.check(PageData::decode(&words, length))?;
+        self.skip(kind.name(), (length - PageData::PREFIX - words.len()) as u64)?;
+        let padding = self.bytes(kind.name(), header.padded_length() - length)?;
+        if padding.iter().any(|&b| b != 0) {
+            return self.check(Err(StreamError::new(kind.name(), "padding is not zero")));
+        }
+        self.show(Part::Record(kind, length, Body::Pages(pages)))?;
+        Ok(kind)
+    }
+
+    /// The first bytes of a part: errors from now on are about it.
+    fn header<const N: usize>(&mut self, place: &'static str) -> Result<[u8; N]> {
+        self.part = self.offset;
+        self.array(place)
+    }
+
+    fn array<const N: usize>(&mut self, place: &'static str) -> Result<[u8; N]> {
+        let bytes = self.bytes(place, N)?;
+        Ok(bytes.try_into().expect("as many bytes as were asked for"))
+    }
+
+    /// Exactly `count` bytes. Memory grows with what really arrives, not with what a header promises.
+    fn bytes(&mut self, place: &'static str, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count.min(1 << 16));
+        let read = self.input.by_ref().take(count as u64).read_to_end(&mut bytes)?;
+        self.offset += read as u64;
+        if read < count { Err(WalkError::Truncated { offset: self.offset, place }) } else { Ok(bytes) }
+    }
+
+    fn skip(&mut self, place: &'static str, mut count: u64) -> Result<()> {
+        while count > 0 {
+            let available = self.input.fill_buf()?.len() as u64;
+            if available == 0 {
+                return Err(WalkError::Truncated { offset: self.offset, place });
+            }
+            let step = available.min(count);
+            self.input.consume(step as usize);
+            self.offset += step;
+            count -= step;
+        }
+        Ok(())
+    }
+
+    fn check<T>(&self, decoded: libxc::stream::Result<T>) -> Result<T> {
+        decoded.map_err(|error| WalkError::Stream { offset: self.part, error })
+    }
+
+    fn show(&mut self, part: Part<'_>) -> Result<()> {
+        (self.visit)(self.part, part).map_err(WalkError::Visit)
+    }
+}
+
+/// Decodes the body of any record but PAGE_DATA and checks what its structure alone can tell.
+fn decode_body(kind: RecordType, version: u32, body: &[u8]) -> libxc::stream::Result<Body<'_>> {
+    let wrong = |problem: String| Err(StreamError::new(kind.name(), problem));
+    match kind {
+        RecordType::StaticDataEnd | RecordType::CpuidPolicy | RecordType::MsrPolicy if version < 3 => {
+            wrong("belongs to version 3, this stream is of version 2".into())
+        }
+        RecordType::End | RecordType::Verify | RecordType::Checkpoint | RecordType::StaticDataEnd => {
+            if !body.is_empty() {
+                return wrong(format!("length: 0 expected, found {}", body.len()));
+            }
+            Ok(Body::Empty)
+        }
+        RecordType::PvInfo => PvInfo::decode(body).map(Body::PvInfo),
+        RecordType::PvP2mFrames => P2mFrames::decode(body).map(Body::P2mFrames),
+        RecordType::PvVcpuBasic | RecordType::PvVcpuExtended | RecordType::PvVcpuXsave | RecordType::PvVcpuMsrs => {
+            VcpuState::decode(kind, body).map(Body::Vcpu)
+        }
+        RecordType::SharedInfo if body.len() != 4096 => wrong(format!("length: 4096 expected, found {}", body.len())),
+        RecordType::HvmContext if body.is_empty() => wrong("length: found 0".into()),
+        RecordType::SharedInfo | RecordType::HvmContext => Ok(Body::Opaque(body)),
+        RecordType::TscInfo => TscInfo::decode(body).map(Body::Tsc),
+        RecordType::HvmParams => decode_hvm_params(body).map(Body::HvmParams),
+        RecordType::CpuidPolicy => decode_cpuid_policy(body).map(Body::Cpuid),
+        RecordType::MsrPolicy => decode_msr_policy(body).map(Body::Msrs),
+        RecordType::Toolstack => wrong("this record is no longer part of the format".into()),
+        RecordType::CheckpointDirtyPfnList => wrong("this record travels only on the way back".into()),
+        RecordType::PageData => wrong("is read apart".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libxc::stream::{GuestKind, PageType, PfnEntry, record};
+    use libxc::types::Pfn;
+
+    /// A whole save file of a guest with one page.
+    fn sample() -> Vec<u8> {
+        let (header, config) = SaveFileHeader::with_config("{}").unwrap();
+        let mut out = [&header.encode()[..], &config, &StreamHeader::default().encode()].concat();
+        out.extend(LibxlRecordHeader { kind: LibxlRecordType::LibxcContext, length: 0 }.encode());
+        out.extend(ImageHeader::CURRENT.encode());
+        out.extend(DomainHeader { kind: GuestKind::Hvm, xen_major: 4, xen_minor: 17 }.encode());
+        out.extend(record::encode(RecordType::StaticDataEnd, &[]).unwrap());
+        let pages = PageData { entries: vec![PfnEntry { pfn: Pfn(3), kind: PageType::Normal }] };
+        out.extend(RecordHeader::new(RecordType::PageData, pages.length()).unwrap().encode());
+        out.extend(pages.encode_prefix());
+        out.extend([7; 4096]);
+        out.extend(record::encode(RecordType::End, &[]).unwrap());
+        out.extend(LibxlRecordHeader { kind: LibxlRecordType::End, length: 0 }.encode());
+        out
+    }
+
+    fn parts(bytes: &[u8]) -> (Vec<String>, Result<()>) {
+        let mut seen = Vec::new();
+        let result = walk(bytes, Format::Xl, &mut |offset, part| {
+            seen.push(format!("{offset} {part:?}").split_once(['(', '{']).unwrap().0.trim().to_string());
+            Ok(())
+        });
+        (seen, result)
+    }
+
+    #[test]
+    fn a_whole_file_is_walked_part_by_part() {
+        let (seen, result) = parts(&sample());
+        result.unwrap();
+        assert_eq!(
+            seen,
+            [
+                "0 SaveFile",
+                "55 Libxl",
+                "71 LibxlRecord",
+                "79 Image",
+                "103 Domain",
+                "119 Record",
+                "127 Record",
+                "4247 Record",
+                "4255 LibxlRecord"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_an_error_that_says_where() {
+        let whole = sample();
+        for length in 0..whole.len() {
+            match parts(&whole[..length]).1 {
+                Err(WalkError::Truncated { offset, .. }) => assert_eq!(offset, length as u64),
+                other => panic!("cut at {length}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_huge_length_allocates_nothing_before_its_bytes_arrive() {
+        let mut bytes = StreamHeader::default().encode().to_vec();
+        bytes.extend(LibxlRecordHeader { kind: LibxlRecordType::EmulatorContext, length: 1 << 30 }.encode());
+        assert!(matches!(walk(&bytes[..], Format::Libxl, &mut |_, _| Ok(())), Err(WalkError::Truncated { .. })));
+    }
+}
