@@ -20,7 +20,10 @@ pub enum Error {
         errno: Errno,
     },
     /// The machine is not a Xen host, or this domain may not control it.
-    #[error("not running under Xen, or without the right to control it: {looked_for}: {why}")]
+    #[error(
+        "not running under Xen, or without the right to control it: {looked_for}: {why} \
+         (boot this host under Xen, and be root in its control domain)"
+    )]
     NoXen {
         /// The file or call that was tried.
         looked_for: String,
@@ -30,6 +33,15 @@ pub enum Error {
     /// A kernel or ramdisk cannot be used.
     #[error(transparent)]
     Image(#[from] crate::image::Error),
+    /// The running hypervisor speaks another version of the control interface.
+    #[error(
+        "{call}: the hypervisor refuses this control interface: these tools are built for Xen {}",
+        env!("XEN_VERSION")
+    )]
+    OtherVersion {
+        /// The hypercall that was refused.
+        call: &'static str,
+    },
     /// A call gave something that this crate cannot accept.
     #[error("{0}")]
     Invalid(String),

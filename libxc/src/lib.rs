@@ -1,12 +1,25 @@
 //! The hypervisor side of the toolstack.
 //!
-//! Safe calls over Xen's `libxenctrl`, `libxenforeignmemory` and `libxenevtchn`; guest images and
-//! domain builders. This crate knows nothing of xenstore or of configuration files.
+//! Safe calls over Xen's C libraries; guest images and domain builders. This crate knows nothing of
+//! xenstore or of configuration files.
 
+mod buffer;
+pub mod domain;
 pub mod error;
+pub mod evtchn;
+pub mod foreign;
+mod handle;
+pub mod host;
+pub mod hvm;
+mod hypercall;
 pub mod image;
+pub mod memory;
 pub mod stream;
 pub mod types;
+pub mod vcpu;
 
 pub use error::{Error, Result};
+pub use evtchn::EventChannels;
+pub use foreign::ForeignMap;
+pub use handle::Xc;
 pub use types::{DomId, EvtchnPort, Gfn, GrantRef, Kib, Mfn, Pfn};
