@@ -2,53 +2,54 @@
 
 use std::fmt;
 
+use crate::types::idl::names;
+
 /// The result of a toolstack operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The kind of an error, one to one with stock libxl's error codes (`libxl_error`, libxl_types.idl),
-/// from which `xl` derives exit statuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i32)]
-#[allow(missing_docs, reason = "the names are libxl's own")]
-pub enum ErrorKind {
-    NonSpecific = -1,
-    Version = -2,
-    Fail = -3,
-    NotImplemented = -4,
-    NoMem = -5,
-    Invalid = -6,
-    BadFail = -7,
-    GuestTimedOut = -8,
-    TimedOut = -9,
-    NoParavirt = -10,
-    NotReady = -11,
-    OsEventRegFail = -12,
-    BufferFull = -13,
-    UnknownChild = -14,
-    LockFail = -15,
-    JsonConfigEmpty = -16,
-    DeviceExists = -17,
-    CheckpointDevopsDoesNotMatch = -18,
-    CheckpointDeviceNotSupported = -19,
-    VnumaConfigInvalid = -20,
-    DomainNotFound = -21,
-    Aborted = -22,
-    NotFound = -23,
-    DomainDestroyed = -24,
-    FeatureRemoved = -25,
-    ProtocolErrorQmp = -26,
-    UnknownQmpError = -27,
-    QmpGenericError = -28,
-    QmpCommandNotFound = -29,
-    QmpDeviceNotActive = -30,
-    QmpDeviceNotFound = -31,
-    QemuApi = -32,
+names! {
+    /// The kind of an error, one to one with stock libxl's error codes (`libxl_error`, libxl_types.idl),
+    /// from which `xl` derives exit statuses.
+    pub enum ErrorKind {
+        NonSpecific = -1 "nonspecific",
+        Version = -2 "version",
+        Fail = -3 "fail",
+        NotImplemented = -4 "ni",
+        NoMem = -5 "nomem",
+        Invalid = -6 "inval",
+        BadFail = -7 "badfail",
+        GuestTimedOut = -8 "guest_timedout",
+        TimedOut = -9 "timedout",
+        NoParavirt = -10 "noparavirt",
+        NotReady = -11 "not_ready",
+        OsEventRegFail = -12 "osevent_reg_fail",
+        BufferFull = -13 "bufferfull",
+        UnknownChild = -14 "unknown_child",
+        LockFail = -15 "lock_fail",
+        JsonConfigEmpty = -16 "json_config_empty",
+        DeviceExists = -17 "device_exists",
+        CheckpointDevopsDoesNotMatch = -18 "checkpoint_devops_does_not_match",
+        CheckpointDeviceNotSupported = -19 "checkpoint_device_not_supported",
+        VnumaConfigInvalid = -20 "vnuma_config_invalid",
+        DomainNotFound = -21 "domain_notfound",
+        Aborted = -22 "aborted",
+        NotFound = -23 "notfound",
+        DomainDestroyed = -24 "domain_destroyed",
+        FeatureRemoved = -25 "feature_removed",
+        ProtocolErrorQmp = -26 "protocol_error_qmp",
+        UnknownQmpError = -27 "unknown_qmp_error",
+        QmpGenericError = -28 "qmp_generic_error",
+        QmpCommandNotFound = -29 "qmp_command_not_found",
+        QmpDeviceNotActive = -30 "qmp_device_not_active",
+        QmpDeviceNotFound = -31 "qmp_device_not_found",
+        QemuApi = -32 "qemu_api",
+    }
 }
 
 impl ErrorKind {
     /// Stock libxl's number for it: negative, as its functions return it.
     pub fn code(self) -> i32 {
-        self as i32
+        self.number()
     }
 }
 

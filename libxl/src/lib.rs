@@ -4,6 +4,7 @@
 
 pub mod error;
 pub mod stream;
+pub mod types;
 pub mod xenstore;
 
 pub use error::{Error, ErrorKind, Result};
