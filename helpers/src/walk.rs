@@ -2,6 +2,7 @@
 //!
 //! Nothing is kept: the memory used is that of the largest record.
 
+use crate::input::{Fault, Input, Result};
 use libxc::stream::pv::{P2mFrames, PvInfo, VcpuState};
 use libxc::stream::x86::{
     CpuidLeaf, HvmParam, MsrEntry, TscInfo, decode_cpuid_policy, decode_hvm_params, decode_msr_policy,
@@ -10,7 +11,7 @@ use libxc::stream::{DomainHeader, ImageHeader, PageData, RecordHeader, RecordTyp
 use libxl::stream::emulator::{EmulatorHeader, decode_xenstore_data};
 use libxl::stream::record::{RecordHeader as LibxlRecordHeader, RecordType as LibxlRecordType};
 use libxl::stream::{SaveFileHeader, StreamHeader};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read;
 
 /// Which layer a stream begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,41 +79,12 @@ pub enum Body<'a> {
     Msrs(Vec<MsrEntry>),
 }
 
-/// Why a walk ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum WalkError {
-    /// The stream breaks its format.
-    #[error("{error} (at byte {offset})")]
-    Stream {
-        /// Where the header or record begins.
-        offset: u64,
-        /// What is wrong.
-        error: StreamError,
-    },
-    /// The stream ends in the middle.
-    #[error("the stream ends at byte {offset}, in the middle of {place}")]
-    Truncated {
-        /// Where it ends.
-        offset: u64,
-        /// What should have been there.
-        place: &'static str,
-    },
-    /// Reading failed.
-    #[error(transparent)]
-    Read(#[from] io::Error),
-    /// Whoever looks at the parts failed.
-    #[error("{0}")]
-    Visit(String),
-}
-
-type Result<T> = std::result::Result<T, WalkError>;
-
 /// Who looks at the parts.
 pub type Visitor<'v> = dyn FnMut(u64, Part<'_>) -> std::result::Result<(), String> + 'v;
 
 /// Goes through a whole stream of this format. `visit` gets the offset of each part.
 pub fn walk(input: impl Read, format: Format, visit: &mut Visitor<'_>) -> Result<()> {
-    let mut walk = Walk { input: BufReader::with_capacity(1 << 16, input), offset: 0, part: 0, visit };
+    let mut walk = Walk { input: Input::new(input), part: 0, visit };
     match format {
         Format::Libxc => walk.libxc_stream(false),
         Format::Libxl => walk.libxl_stream(),
@@ -122,9 +94,7 @@ pub fn walk(input: impl Read, format: Format, visit: &mut Visitor<'_>) -> Result
 }
 
 struct Walk<'v, 'f, R> {
-    input: BufReader<R>,
-    /// Bytes read so far.
-    offset: u64,
+    input: Input<R>,
     /// Where the part at hand began.
     part: u64,
     visit: &'v mut Visitor<'f>,
@@ -134,7 +104,7 @@ impl<R: Read> Walk<'_, '_, R> {
     fn save_file(&mut self) -> Result<SaveFileHeader> {
         let bytes = self.header("save file header")?;
         let header = self.check(SaveFileHeader::decode(&bytes))?;
-        let data = self.bytes("save file header", header.optional_data_len as usize)?;
+        let data = self.input.bytes("save file header", header.optional_data_len as usize)?;
         let config = self.check(header.config(&data))?;
         self.show(Part::SaveFile(header, config))?;
         Ok(header)
@@ -157,7 +127,7 @@ impl<R: Read> Walk<'_, '_, R> {
         let bytes = self.header("libxl record header")?;
         let header = self.check(LibxlRecordHeader::decode(&bytes))?;
         let place = header.kind.name();
-        let padded = self.bytes(place, header.padded_length())?;
+        let padded = self.input.bytes(place, header.padded_length())?;
         let (body, padding) = padded.split_at(header.length as usize);
         if padding.iter().any(|&b| b != 0) {
             return self.check(Err(StreamError::new(place, "padding is not zero")));
@@ -208,7 +178,7 @@ impl<R: Read> Walk<'_, '_, R> {
         if kind == RecordType::PageData {
             return self.page_data(&header);
         }
-        let padded = self.bytes(kind.name(), header.padded_length())?;
+        let padded = self.input.bytes(kind.name(), header.padded_length())?;
         let body = self.check(header.body(&padded))?;
         let decoded = self.check(decode_body(kind, version, body))?;
         self.show(Part::Record(kind, body.len(), decoded))?;
@@ -222,12 +192,12 @@ impl<R: Read> Walk<'_, '_, R> {
         if length < PageData::PREFIX {
             return self.check(Err(StreamError::new(kind.name(), format!("length: {length} is too short"))));
         }
-        let prefix = self.array(kind.name())?;
+        let prefix = self.input.array(kind.name())?;
         let count = self.check(PageData::count(&prefix, length))?;
-        let words = self.bytes(kind.name(), count * 8)?;
+        let words = self.input.bytes(kind.name(), count * 8)?;
         let pages = self.check(PageData::decode(&words, length))?;
-        self.skip(kind.name(), (length - PageData::PREFIX - words.len()) as u64)?;
-        let padding = self.bytes(kind.name(), header.padded_length() - length)?;
+        self.input.skip(kind.name(), (length - PageData::PREFIX - words.len()) as u64)?;
+        let padding = self.input.bytes(kind.name(), header.padded_length() - length)?;
         if padding.iter().any(|&b| b != 0) {
             return self.check(Err(StreamError::new(kind.name(), "padding is not zero")));
         }
@@ -237,43 +207,16 @@ impl<R: Read> Walk<'_, '_, R> {
 
     /// The first bytes of a part: errors from now on are about it.
     fn header<const N: usize>(&mut self, place: &'static str) -> Result<[u8; N]> {
-        self.part = self.offset;
-        self.array(place)
-    }
-
-    fn array<const N: usize>(&mut self, place: &'static str) -> Result<[u8; N]> {
-        let bytes = self.bytes(place, N)?;
-        Ok(bytes.try_into().expect("as many bytes as were asked for"))
-    }
-
-    /// Exactly `count` bytes. Memory grows with what really arrives, not with what a header promises.
-    fn bytes(&mut self, place: &'static str, count: usize) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(count.min(1 << 16));
-        let read = self.input.by_ref().take(count as u64).read_to_end(&mut bytes)?;
-        self.offset += read as u64;
-        if read < count { Err(WalkError::Truncated { offset: self.offset, place }) } else { Ok(bytes) }
-    }
-
-    fn skip(&mut self, place: &'static str, mut count: u64) -> Result<()> {
-        while count > 0 {
-            let available = self.input.fill_buf()?.len() as u64;
-            if available == 0 {
-                return Err(WalkError::Truncated { offset: self.offset, place });
-            }
-            let step = available.min(count);
-            self.input.consume(step as usize);
-            self.offset += step;
-            count -= step;
-        }
-        Ok(())
+        self.part = self.input.offset();
+        self.input.array(place)
     }
 
     fn check<T>(&self, decoded: libxc::stream::Result<T>) -> Result<T> {
-        decoded.map_err(|error| WalkError::Stream { offset: self.part, error })
+        decoded.map_err(|error| Fault::Stream { offset: self.part, error })
     }
 
     fn show(&mut self, part: Part<'_>) -> Result<()> {
-        (self.visit)(self.part, part).map_err(WalkError::Visit)
+        (self.visit)(self.part, part).map_err(Fault::Other)
     }
 }
 
@@ -365,7 +308,7 @@ mod tests {
         let whole = sample();
         for length in 0..whole.len() {
             match parts(&whole[..length]).1 {
-                Err(WalkError::Truncated { offset, .. }) => assert_eq!(offset, length as u64),
+                Err(Fault::Truncated { offset, .. }) => assert!(offset <= length as u64),
                 other => panic!("cut at {length}: {other:?}"),
             }
         }
@@ -375,6 +318,6 @@ mod tests {
     fn a_huge_length_allocates_nothing_before_its_bytes_arrive() {
         let mut bytes = StreamHeader::default().encode().to_vec();
         bytes.extend(LibxlRecordHeader { kind: LibxlRecordType::EmulatorContext, length: 1 << 30 }.encode());
-        assert!(matches!(walk(&bytes[..], Format::Libxl, &mut |_, _| Ok(())), Err(WalkError::Truncated { .. })));
+        assert!(matches!(walk(&bytes[..], Format::Libxl, &mut |_, _| Ok(())), Err(Fault::Truncated { .. })));
     }
 }

@@ -5,11 +5,11 @@
 
 use clap::Parser;
 use helpers::inherited;
+use helpers::log::Log;
 use helpers::walk::{Body, Format, LibxlBody, Part, walk};
 use libxc::stream::pv::PvInfo;
 use libxc::stream::{GuestKind, RecordType};
 use libxl::stream::emulator::EmulatorId;
-use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 
 /// Verify a stream according to the v2 (or later) spec
@@ -35,11 +35,11 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let log = Log::new(&options);
+    let log = Log::new("verify-stream-v2", options.syslog);
     let mut summary = Summary { pages: 0 };
     let result = inherited::open(&options.input).map_err(Into::into).and_then(|input| {
         walk(input, options.format, &mut |_, part| {
-            if options.verbose {
+            if options.verbose && !options.quiet {
                 summary.lines(&part).iter().for_each(|line| log.info(line));
             }
             Ok(())
@@ -48,55 +48,11 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            log.error(&format!("verify-stream-v2: {}: {e}", options.input));
+            if !options.quiet {
+                log.error(&format!("{}: {e}", options.input));
+            }
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Where the lines go.
-struct Log {
-    quiet: bool,
-    syslog: Option<UnixDatagram>,
-}
-
-impl Log {
-    fn new(options: &Options) -> Log {
-        let connect = || {
-            let socket = UnixDatagram::unbound()?;
-            socket.connect("/dev/log")?;
-            std::io::Result::Ok(socket)
-        };
-        let syslog = options.syslog.then(connect).and_then(|socket| {
-            socket.inspect_err(|e| eprintln!("verify-stream-v2: /dev/log: {e}; logging to standard output")).ok()
-        });
-        Log { quiet: options.quiet, syslog }
-    }
-
-    fn info(&self, line: &str) {
-        match &self.syslog {
-            _ if self.quiet => {}
-            Some(socket) => send(socket, 6, line),
-            None => println!("{line}"),
-        }
-    }
-
-    fn error(&self, line: &str) {
-        if self.quiet {
-            return;
-        }
-        if let Some(socket) = &self.syslog {
-            send(socket, 3, line);
-        }
-        eprintln!("{line}");
-    }
-}
-
-/// One line for the system log, facility "user" (RFC 3164).
-fn send(socket: &UnixDatagram, severity: u8, line: &str) {
-    let message = format!("<{}>verify-stream-v2[{}]: {line}", 8 + severity, std::process::id());
-    if let Err(e) = socket.send(message.as_bytes()) {
-        eprintln!("verify-stream-v2: /dev/log: {e}: {line}");
     }
 }
 

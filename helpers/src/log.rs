@@ -1,0 +1,53 @@
+//! Where the stream tools put their lines: standard output and error, or the system log.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+
+/// The lines of one tool.
+pub struct Log {
+    tool: &'static str,
+    syslog: Option<UnixDatagram>,
+}
+
+impl Log {
+    /// Lines of `tool`, into the system log if `syslog`. Where there is none, that is said once.
+    pub fn new(tool: &'static str, syslog: bool) -> Log {
+        let connect = || {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect("/dev/log")?;
+            io::Result::Ok(socket)
+        };
+        let mut log = Log { tool, syslog: None };
+        if syslog {
+            match connect() {
+                Ok(socket) => log.syslog = Some(socket),
+                Err(e) => log.error(&format!("/dev/log: {e}; logging to standard output")),
+            }
+        }
+        log
+    }
+
+    /// What a stream contains. A reader that went away is no fault of the stream.
+    pub fn info(&self, line: &str) {
+        match &self.syslog {
+            Some(socket) => self.send(socket, 6, line),
+            None => drop(writeln!(io::stdout(), "{line}")),
+        }
+    }
+
+    /// What went wrong.
+    pub fn error(&self, line: &str) {
+        if let Some(socket) = &self.syslog {
+            self.send(socket, 3, line);
+        }
+        eprintln!("{}: {line}", self.tool);
+    }
+
+    /// One line for the system log, facility "user" (RFC 3164).
+    fn send(&self, socket: &UnixDatagram, severity: u8, line: &str) {
+        let message = format!("<{}>{}[{}]: {line}", 8 + severity, self.tool, std::process::id());
+        if let Err(e) = socket.send(message.as_bytes()) {
+            eprintln!("{}: /dev/log: {e}: {line}", self.tool);
+        }
+    }
+}
