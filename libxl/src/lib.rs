@@ -2,9 +2,13 @@
 //!
 //! It never prints, exits, or reads arguments or the environment: that is the program's part.
 
+pub mod ctx;
 pub mod error;
+pub mod paths;
 pub mod stream;
 pub mod types;
 pub mod xenstore;
 
+pub use ctx::Ctx;
 pub use error::{Error, ErrorKind, Result};
+pub use paths::Paths;
