@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::xenstore::Client;
+use libxc::Xc;
 use std::cell::OnceCell;
 use std::time::Duration;
 
@@ -12,24 +13,33 @@ pub const DOMID_REUSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The toolstack's context. Connections are opened when first used, so that what needs no Xen works
 /// without it.
-#[derive(Debug)]
 pub struct Ctx {
     /// Where things are on this host.
     pub paths: Paths,
     /// How long a destroyed domain's number is not used again.
     pub domid_reuse_timeout: Duration,
+    xc: OnceCell<Xc>,
     xs: OnceCell<Client>,
 }
 
 impl Ctx {
     /// A context that has opened nothing yet.
     pub fn new(paths: Paths) -> Ctx {
-        Ctx { paths, domid_reuse_timeout: DOMID_REUSE_TIMEOUT, xs: OnceCell::new() }
+        Ctx { paths, domid_reuse_timeout: DOMID_REUSE_TIMEOUT, xc: OnceCell::new(), xs: OnceCell::new() }
     }
 
     /// Uses this connection to xenstore instead of opening one.
     pub fn with_xs(self, client: Client) -> Ctx {
         Ctx { xs: OnceCell::from(client), ..self }
+    }
+
+    /// The way to the hypervisor, opened at the first call.
+    pub fn xc(&self) -> Result<&Xc> {
+        if let Some(xc) = self.xc.get() {
+            return Ok(xc);
+        }
+        let xc = Xc::open()?;
+        Ok(self.xc.get_or_init(|| xc))
     }
 
     /// The connection to xenstore, opened at the first call.
