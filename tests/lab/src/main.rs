@@ -1,3 +1,87 @@
-//! `cargo lab`: real Xen under QEMU.
+//! `cargo lab`: real Xen under QEMU, for the demonstration, the tests and the measurements of the toolstack.
 
-fn main() {}
+mod accel;
+mod apt;
+mod image;
+mod machine;
+mod process;
+mod profile;
+mod progress;
+mod session;
+mod setup;
+mod shell;
+mod stage;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::session::Program;
+use crate::workspace::Workspace;
+
+/// Real Xen 4.17, its daemons and a Debian dom0 under QEMU, with this tree's xl installed in it.
+#[derive(Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab", disable_help_subcommand = true)]
+enum Command {
+    /// Boot, run a shell script in dom0 as root, print what it prints and exit as it does.
+    Run {
+        /// The script, on this machine.
+        script: PathBuf,
+        #[command(flatten)]
+        machine: MachineOptions,
+        /// Give up after so many seconds.
+        #[arg(long, default_value_t = 600)]
+        timeout: u64,
+    },
+    /// Boot and open a root shell in dom0, with this tree's xl and stock xl (`stockxl`) installed.
+    Shell {
+        #[command(flatten)]
+        machine: MachineOptions,
+    },
+    /// Install the packages and make dom0, nothing else: the part that needs root.
+    Setup,
+    /// Put the tree as installed on a host (prefix /usr/local) under a directory.
+    Stage {
+        /// The directory; it is made if need be.
+        dir: PathBuf,
+    },
+}
+
+/// What kind of machine to boot, and whose xl to call `xl` in it.
+#[derive(clap::Args)]
+struct MachineOptions {
+    /// Machine profile: a file of tests/lab/profiles, without ".toml".
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Let stock xl stand in for this tree's: shows what the reference does.
+    #[arg(long)]
+    stock: bool,
+}
+
+impl MachineOptions {
+    fn program(&self) -> Program {
+        if self.stock { Program::Stock } else { Program::Ours }
+    }
+}
+
+fn main() -> ExitCode {
+    match dispatch(Command::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cargo lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Run { script, machine, timeout } => session::run_script(&workspace, &script, &machine, timeout),
+        Command::Shell { machine } => shell::open(&workspace, &machine),
+        Command::Setup => session::Lab::prepare(&workspace, Program::Stock).map(|_| ExitCode::SUCCESS),
+        Command::Stage { dir } => stage::stage(&workspace, &dir).map(|()| ExitCode::SUCCESS),
+    }
+}

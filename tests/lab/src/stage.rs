@@ -1,0 +1,64 @@
+//! The tree as installed on a host: prefix /usr/local, as Xen's own `make install` has it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::run_logged;
+use crate::workspace::Workspace;
+
+/// Builds the programs and puts the installed tree under `dir`.
+pub(crate) fn stage(workspace: &Workspace, dir: &Path) -> Result<()> {
+    build(workspace)?;
+    install(workspace, dir)
+}
+
+/// Builds xl and the helpers as they are installed.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--profile", "lab"]).current_dir(&workspace.root);
+    for program in &workspace.programs {
+        command.args(["--package", &program.package, "--bin", &program.name]);
+    }
+    run_logged("build: xl", &mut command, &workspace.cache().join("log/build.log"))
+}
+
+pub(crate) fn install(workspace: &Workspace, dir: &Path) -> Result<()> {
+    let local = dir.join("usr/local");
+    for program in &workspace.programs {
+        // xl is for operators; the others are run by it.
+        let place = if program.name == "xl" { "sbin" } else { "lib/xen/bin" };
+        install_file(&workspace.target.join("lab").join(&program.name), &local.join(place), 0o755)?;
+    }
+    let tree = |from: &str, to: &str, mode| install_tree(&workspace.root.join(from), &local.join(to), mode);
+    tree("hotplug/linux/scripts", "etc/xen/scripts", 0o755)?;
+    tree("hotplug/linux/systemd", "lib/systemd/system", 0o644)?;
+    for section in ["1", "5", "7", "8"] {
+        tree(&format!("docs/man/man{section}"), &format!("share/man/man{section}"), 0o644)?;
+    }
+    Ok(())
+}
+
+/// Copies every file of a directory, if the tree has the directory.
+fn install_tree(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if path.is_file() {
+            install_file(&path, to, mode)?;
+        }
+    }
+    Ok(())
+}
+
+fn install_file(from: &Path, dir: &Path, mode: u32) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    let to = dir.join(from.file_name().context("a file has a name")?);
+    fs::copy(from, &to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    Ok(fs::set_permissions(&to, fs::Permissions::from_mode(mode))?)
+}
