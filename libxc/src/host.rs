@@ -281,7 +281,6 @@ impl Xc {
         let (major, minor) = self.version_number()?;
         let compile: sys::xen_compile_info = self.version_structure(op!(XENVER_compile_info))?;
         let platform: sys::xen_platform_parameters = self.version_structure(op!(XENVER_platform_parameters))?;
-        let number = |op: Op| self.version_op(op, &Buffer::<u8>::zeroed(self, 1)?);
         Ok(Version {
             major,
             minor,
@@ -293,7 +292,7 @@ impl Xc {
             capabilities: self.capabilities()?,
             changeset: self.version_text::<64>(op!(XENVER_changeset))?,
             virt_start: platform.virt_start,
-            pagesize: number(op!(XENVER_pagesize))? as u32,
+            pagesize: self.version_op(op!(XENVER_pagesize), 0)? as u32,
             commandline: self.version_text::<1024>(op!(XENVER_commandline))?,
             build_id: self.build_id()?,
         })
@@ -301,7 +300,7 @@ impl Xc {
 
     /// The hypervisor's major and minor version.
     pub fn version_number(&self) -> Result<(u32, u32)> {
-        let number = self.version_op(op!(XENVER_version), &Buffer::<u8>::zeroed(self, 1)?)? as u32;
+        let number = self.version_op(op!(XENVER_version), 0)? as u32;
         Ok((number >> 16, number & 0xffff))
     }
 
@@ -314,7 +313,7 @@ impl Xc {
         const ROOM: usize = 1024;
         let mut buffer = Buffer::<u8>::zeroed(self, size_of::<u32>() + ROOM)?;
         buffer[..4].copy_from_slice(&(ROOM as u32).to_ne_bytes());
-        match self.version_op(op!(XENVER_build_id), &buffer) {
+        match self.version_op(op!(XENVER_build_id), buffer.arg()) {
             Ok(length) => Ok(buffer[4..].iter().take(length as usize).map(|b| format!("{b:02x}")).collect()),
             Err(e) if matches!(e.errno(), Some(Errno::ENODATA | Errno::ENOSYS)) => Ok(String::new()),
             Err(e) => Err(e),
@@ -323,22 +322,22 @@ impl Xc {
 
     fn version_text<const N: usize>(&self, op: Op) -> Result<String> {
         let buffer = Buffer::<c_char>::zeroed(self, N)?;
-        self.version_op(op, &buffer)?;
+        self.version_op(op, buffer.arg())?;
         Ok(text(&buffer))
     }
 
     fn version_structure<T: Plain>(&self, op: Op) -> Result<T> {
         let buffer = Buffer::zeroed(self, 1)?;
-        self.version_op(op, &buffer)?;
+        self.version_op(op, buffer.arg())?;
         Ok(buffer[0])
     }
 
-    /// Makes `xen_version`; the longest answer of any operation is a page.
-    fn version_op<T: Plain>(&self, op: Op, buffer: &Buffer<'_, T>) -> Result<c_long> {
+    /// Makes `xen_version`, with the address of a hypercall buffer, or 0 for the operations that answer
+    /// with a number.
+    fn version_op(&self, op: Op, buffer: u64) -> Result<c_long> {
         // SAFETY: a hypercall buffer is at least a page, longer than what any of these operations fills
         // in (xen/version.h); `build_id` is told how much that is.
-        let rc =
-            unsafe { xencall::xencall2(self.call(), sys::__HYPERVISOR_xen_version, op.number.into(), buffer.arg()) };
+        let rc = unsafe { xencall::xencall2(self.call(), sys::__HYPERVISOR_xen_version, op.number.into(), buffer) };
         if rc < 0 { Err(Error::last(op.name, None)) } else { Ok(rc.into()) }
     }
 
