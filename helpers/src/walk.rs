@@ -3,10 +3,9 @@
 //! Nothing is kept: the memory used is that of the largest record.
 
 use crate::input::{Fault, Input, Result};
+use libxc::cpuid::{CpuidLeaf, MsrEntry};
 use libxc::stream::pv::{P2mFrames, PvInfo, VcpuState};
-use libxc::stream::x86::{
-    CpuidLeaf, HvmParam, MsrEntry, TscInfo, decode_cpuid_policy, decode_hvm_params, decode_msr_policy,
-};
+use libxc::stream::x86::{HvmParam, TscInfo, decode_cpuid_policy, decode_hvm_params, decode_msr_policy};
 use libxc::stream::{DomainHeader, ImageHeader, PageData, RecordHeader, RecordType, StreamError};
 use libxl::stream::emulator::{EmulatorHeader, decode_xenstore_data};
 use libxl::stream::record::{RecordHeader as LibxlRecordHeader, RecordType as LibxlRecordType};

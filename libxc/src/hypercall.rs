@@ -142,6 +142,33 @@ impl Xc {
     /// # Safety
     /// As for [`Xc::domctl_with`].
     pub(crate) unsafe fn raw_domctl(&self, op: Op, domid: DomId, u: DomctlArgs) -> Result<sys::xen_domctl> {
+        // SAFETY: the caller's word.
+        let (done, outcome) = unsafe { self.answered_domctl(op, domid, u)? };
+        outcome.map(|()| done)
+    }
+
+    /// Makes a domctl that tells in its arguments what it refuses: gives them back as Xen left them, with
+    /// the outcome.
+    ///
+    /// # Safety
+    /// As for [`Xc::domctl_with`].
+    pub(crate) unsafe fn domctl_told<P: Member<DomctlArgs>>(
+        &self,
+        op: Op,
+        domid: DomId,
+        args: P,
+    ) -> Result<(P, Result<()>)> {
+        // SAFETY: the caller's word.
+        let (done, outcome) = unsafe { self.answered_domctl(op, domid, args.into_union())? };
+        Ok((P::from_union(&done.u), outcome))
+    }
+
+    /// Makes a domctl; gives the structure as Xen left it and the outcome. It fails itself only if it
+    /// does not come to the call.
+    ///
+    /// # Safety
+    /// As for [`Xc::domctl_with`].
+    unsafe fn answered_domctl(&self, op: Op, domid: DomId, u: DomctlArgs) -> Result<(sys::xen_domctl, Result<()>)> {
         let control = sys::xen_domctl {
             cmd: op.number,
             interface_version: sys::XEN_DOMCTL_INTERFACE_VERSION,
@@ -152,8 +179,8 @@ impl Xc {
         let buffer = Buffer::of(self, &[control])?;
         // SAFETY: `buffer` is what a domctl takes, and the caller answers for the addresses in it.
         let rc = unsafe { xencall::xencall1(self.call(), sys::__HYPERVISOR_domctl, buffer.arg()) };
-        check(rc.into(), op, Some(domid)).map_err(control_error)?;
-        Ok(buffer[0])
+        let outcome = check(rc.into(), op, Some(domid)).map(drop).map_err(control_error);
+        Ok((buffer[0], outcome))
     }
 
     /// Makes a sysctl whose arguments hold no address; gives them back as Xen left them.

@@ -4,6 +4,7 @@
 //! xenstore or of configuration files.
 
 mod buffer;
+pub mod cpuid;
 pub mod domain;
 pub mod error;
 pub mod evtchn;

@@ -2,6 +2,7 @@
 
 use super::Result;
 use super::bytes::Fields;
+use crate::cpuid::{CpuidLeaf, MsrEntry};
 
 /// X86_TSC_INFO: how the time stamp counter goes on after a restore (`XEN_DOMCTL_settscinfo`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,17 +76,6 @@ pub fn decode_hvm_params(body: &[u8]) -> Result<Vec<HvmParam>> {
     (0..count).map(|_| Ok(HvmParam { index: f.u64("index")?, value: f.u64("value")? })).collect()
 }
 
-/// One of X86_CPUID_POLICY: a leaf of CPUID (`xen_cpuid_leaf_t`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CpuidLeaf {
-    /// The leaf (eax of the request).
-    pub leaf: u32,
-    /// The subleaf (ecx of the request); all ones where the leaf has none.
-    pub subleaf: u32,
-    /// eax, ebx, ecx, edx of the answer.
-    pub registers: [u32; 4],
-}
-
 /// The body of X86_CPUID_POLICY.
 pub fn encode_cpuid_policy(leaves: &[CpuidLeaf]) -> Vec<u8> {
     let words = leaves.iter().flat_map(|l| [l.leaf, l.subleaf].into_iter().chain(l.registers));
@@ -104,17 +94,6 @@ pub fn decode_cpuid_policy(body: &[u8]) -> Result<Vec<CpuidLeaf>> {
         })
     };
     (0..count).map(|_| leaf()).collect()
-}
-
-/// One of X86_MSR_POLICY or X86_PV_VCPU_MSRS: a model-specific register (`xen_msr_entry_t`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MsrEntry {
-    /// Which register.
-    pub index: u32,
-    /// Reserved by Xen; kept as it came.
-    pub flags: u32,
-    /// Its value.
-    pub value: u64,
 }
 
 /// The body of X86_MSR_POLICY.
