@@ -1,6 +1,7 @@
 //! What every operation of the toolstack is given: where things are, and the roads to Xen.
 
 use crate::error::{Error, Result};
+use crate::event::Cancel;
 use crate::paths::Paths;
 use crate::xenstore::Client;
 use libxc::Xc;
@@ -18,6 +19,8 @@ pub struct Ctx {
     pub paths: Paths,
     /// How long a destroyed domain's number is not used again.
     pub domid_reuse_timeout: Duration,
+    /// What ends waits early; none if nothing does.
+    pub cancel: Option<Cancel>,
     xc: OnceCell<Xc>,
     xs: OnceCell<Client>,
 }
@@ -25,7 +28,7 @@ pub struct Ctx {
 impl Ctx {
     /// A context that has opened nothing yet.
     pub fn new(paths: Paths) -> Ctx {
-        Ctx { paths, domid_reuse_timeout: DOMID_REUSE_TIMEOUT, xc: OnceCell::new(), xs: OnceCell::new() }
+        Ctx { paths, domid_reuse_timeout: DOMID_REUSE_TIMEOUT, cancel: None, xc: OnceCell::new(), xs: OnceCell::new() }
     }
 
     /// Uses this connection to xenstore instead of opening one.

@@ -4,6 +4,7 @@
 
 pub mod ctx;
 pub mod error;
+pub mod event;
 pub mod paths;
 pub mod stream;
 pub mod types;

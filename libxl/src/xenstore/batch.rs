@@ -116,7 +116,16 @@ impl Batch {
         self
     }
 
-    fn refuse(&mut self, error: io::Error) -> &mut Batch {
+    /// Queues another batch's requests after these.
+    pub(crate) fn append(&mut self, other: Batch) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        let shifted = |r: Request| Request { range: r.range.start + start..r.range.end + start, ..r };
+        self.requests.extend(other.requests.into_iter().map(shifted));
+        self.invalid = self.invalid.take().or(other.invalid);
+    }
+
+    pub(crate) fn refuse(&mut self, error: io::Error) -> &mut Batch {
         self.invalid.get_or_insert(error);
         self
     }

@@ -1,9 +1,9 @@
 //! The client: a shared connection, and the requests about domains.
 
+use super::Batch;
 use super::connection::{Answer, Connection, Stats, Transport};
 use super::store::{self, Store};
-use super::wire::{Kind, check_path, strings};
-use super::{Batch, WatchId};
+use super::wire::{Kind, strings};
 use libxc::{DomId, EvtchnPort, Gfn};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -51,6 +51,11 @@ impl Client {
         self.lock().stats
     }
 
+    /// Whether both share one connection.
+    pub(crate) fn is_same(&self, other: &Client) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(crate) fn transport(&self) -> &Transport {
         &self.shared.transport
     }
@@ -61,14 +66,6 @@ impl Client {
 
     pub(crate) fn exchange(&self, batch: Batch, tx_id: u32) -> io::Result<Vec<Answer>> {
         self.lock().exchange(self.transport(), batch, tx_id)
-    }
-
-    /// WATCH or UNWATCH.
-    pub(crate) fn path_token_request(&self, kind: Kind, path: &str, id: WatchId) -> io::Result<()> {
-        check_path(path)?;
-        let mut batch = Batch::new();
-        batch.request(kind, &[path.as_bytes(), &[0], id.token().as_bytes(), &[0]]);
-        self.run(batch)
     }
 
     /// Connects a domain to xenstored: `gfn` is its store page, `port` its event channel's end in the

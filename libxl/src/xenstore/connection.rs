@@ -1,11 +1,11 @@
 //! One connection to xenstored: sends batches, matches replies, keeps watch events.
 //!
 //! Replies are matched by request id. Watch events arrive between replies on the same stream; they are
-//! put aside in a bounded queue. Anything that breaks the protocol ends the connection: later calls
+//! put aside, a bounded number. Anything that breaks the protocol ends the connection: later calls
 //! fail at once instead of taking one request's answer for another's.
 
 use super::batch::{Batch, Request};
-use super::watch::{WatchEvent, WatchQueue};
+use super::watch::Watches;
 use super::wire::{HEADER_LEN, Header, Kind, errno_of, strings};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -139,7 +139,7 @@ pub(crate) type Answer = io::Result<Vec<u8>>;
 pub(crate) struct Connection {
     received: VecDeque<u8>,
     last_id: u32,
-    pub(crate) watches: WatchQueue,
+    pub(crate) watches: Watches,
     pub(crate) stats: Stats,
     /// Why the connection cannot be used any more.
     broken: Option<String>,
@@ -259,14 +259,13 @@ impl Connection {
         }
     }
 
-    /// Takes the watch events that have arrived, without waiting.
-    pub(crate) fn ready_events(&mut self, transport: &Transport) -> io::Result<Vec<WatchEvent>> {
+    /// Takes in the watch events that have arrived, without waiting.
+    pub(crate) fn receive_events(&mut self, transport: &Transport) -> io::Result<()> {
         self.check_usable()?;
-        self.receive_events(transport).map_err(|e| self.broke(e))?;
-        Ok(self.watches.take())
+        self.receive_ready(transport).map_err(|e| self.broke(e))
     }
 
-    fn receive_events(&mut self, transport: &Transport) -> io::Result<()> {
+    fn receive_ready(&mut self, transport: &Transport) -> io::Result<()> {
         let mut buffer = [0; RECEIVE_CHUNK];
         loop {
             match transport.receive_ready(&mut buffer) {

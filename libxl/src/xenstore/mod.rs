@@ -24,7 +24,7 @@ pub use connection::{Refused, Stats, errno};
 pub use perms::{Access, BadPerms, Perms};
 pub use store::{Store, optional};
 pub use transaction::Transaction;
-pub use watch::{Watch, WatchEvent, WatchId};
+pub use watch::Watch;
 pub use wire::{ABS_PATH_MAX, PAYLOAD_MAX, REL_PATH_MAX, check_path};
 pub use xenstore_rs::{Xs, XsTransaction, XsTransactionSpan};
 

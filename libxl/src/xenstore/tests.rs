@@ -194,21 +194,40 @@ fn watches_tell_of_changes() {
     let fake = Fake::new();
     let xs = fake.connect();
     let watch = xs.watch("/w").unwrap();
-    let events = |xs: &Client| xs.take_events().unwrap().into_iter().map(|e| (e.watch, e.path)).collect::<Vec<_>>();
     xs.read_optional("/sync").unwrap();
-    assert_eq!(events(&xs), [(watch.id(), "/w".to_owned())], "the first event comes with the watch");
+    assert_eq!(watch.take(), ["/w"], "the first event comes with the watch");
 
     fake.set("/w/deep/node", b"1");
     fake.set("/elsewhere", b"1");
-    xs.read_optional("/sync").unwrap();
-    assert!(xs.has_events());
-    assert_eq!(events(&xs), [(watch.id(), "/w/deep/node".to_owned())]);
-    assert_eq!(events(&xs), []);
+    xs.receive_events().unwrap();
+    assert!(watch.is_pending());
+    assert_eq!(watch.take(), ["/w/deep/node"]);
+    assert!(!watch.is_pending());
 
+    let other = xs.watch("/w/x").unwrap();
     drop(watch);
     fake.set("/w/x", b"1");
+    xs.receive_events().unwrap();
+    assert_eq!(other.take(), ["/w/x"], "the first event and this one are the same");
+    let error = xs.watch("/w x").unwrap_err();
+    assert!(error.to_string().contains("' '"), "{error}");
+}
+
+#[test]
+fn watching_and_reading_takes_one_wait() {
+    let fake = Fake::new();
+    let xs = fake.connect();
+    fake.set("/w", b"old");
+    let mut batch = Batch::new();
+    batch.read("/w");
+    let (watch, mut answers) = xs.watch_and("/w", batch).unwrap();
+    assert_eq!(answers.pop().unwrap().unwrap(), b"old");
+    assert_eq!(xs.stats().waits, 1);
     xs.read_optional("/sync").unwrap();
-    assert_eq!(events(&xs), []);
+    assert!(!watch.is_pending(), "what was read is as new as the first event");
+    fake.set("/w", b"new");
+    xs.receive_events().unwrap();
+    assert_eq!(watch.take(), ["/w"]);
 }
 
 #[test]

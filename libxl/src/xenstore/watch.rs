@@ -1,125 +1,58 @@
 //! Watches: xenstored says when something at or below a path has changed.
 //!
-//! An event is a hint, not news: who gets one reads the state again. So equal events waiting in the
-//! queue are one event, and when a guest floods a watched directory, all its events become one for the
-//! watched path itself.
+//! An event is a hint, not news: who gets one reads the state again. So equal events that wait are
+//! one event, and when a guest floods a watched directory, all its events become one for the watched
+//! path itself.
 
-use super::Client;
-use super::wire::Kind;
-use std::collections::{HashMap, VecDeque};
+use super::wire::{Kind, check_path};
+use super::{Batch, Client, Store};
+use std::collections::HashMap;
 use std::io;
 
-/// Names a watch among those of its client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WatchId(u64);
+/// Names a watch among those of its client; its number is the token that xenstored repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WatchId(u64);
 
-impl WatchId {
-    /// The token that xenstored repeats in events.
-    pub(crate) fn token(self) -> String {
-        self.0.to_string()
-    }
-}
-
-/// Something may have changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchEvent {
-    /// Whose watch it was.
-    pub watch: WatchId,
-    /// The node that changed, or the watched path: at first, and when the node's parent was removed.
-    pub path: String,
-}
-
-/// A watch; dropped, it ends and its events that still wait are forgotten.
+/// A watch. Dropped, it ends, and its events that still wait are forgotten.
 #[derive(Debug)]
 pub struct Watch {
-    pub(crate) client: Client,
-    pub(crate) id: WatchId,
-    pub(crate) path: String,
+    client: Client,
+    id: WatchId,
+    path: String,
 }
 
 impl Watch {
-    /// Its name in events.
-    pub fn id(&self) -> WatchId {
-        self.id
-    }
-
     /// The watched path.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The connection that it is on.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Takes the paths that changed, from the events received so far: nodes at or below the watched
+    /// path, or the watched path itself at first and when its parent was removed. Receives nothing.
+    pub fn take(&self) -> Vec<String> {
+        self.client.lock().watches.take(self.id)
+    }
+
+    /// Whether events received so far wait to be taken.
+    pub fn is_pending(&self) -> bool {
+        self.client.lock().watches.is_pending(self.id)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        let mut batch = Batch::new();
+        self.client.token_request(&mut batch, Kind::Unwatch, &self.path, self.id);
         // If xenstored cannot be told, then the connection is gone and the watch with it.
-        if let Err(error) = self.client.path_token_request(Kind::Unwatch, &self.path, self.id) {
+        if let Err(error) = self.client.run(batch) {
             tracing::debug!(path = self.path, %error, "unwatch");
         }
         self.client.lock().watches.forget(self.id);
-    }
-}
-
-/// More waiting events than this of one watch become one.
-const MAX_WAITING: usize = 128;
-
-/// The watches that exist and the events that wait to be taken.
-#[derive(Debug, Default)]
-pub(crate) struct WatchQueue {
-    last: u64,
-    watched: HashMap<WatchId, Watched>,
-    events: VecDeque<WatchEvent>,
-}
-
-#[derive(Debug)]
-struct Watched {
-    path: String,
-    waiting: usize,
-}
-
-impl WatchQueue {
-    /// Makes a new watch known, before xenstored is asked for it: its first event comes at once.
-    pub(crate) fn add(&mut self, path: &str) -> WatchId {
-        self.last += 1;
-        let id = WatchId(self.last);
-        self.watched.insert(id, Watched { path: path.to_owned(), waiting: 0 });
-        id
-    }
-
-    pub(crate) fn forget(&mut self, id: WatchId) {
-        self.watched.remove(&id);
-        self.events.retain(|event| event.watch != id);
-    }
-
-    /// Queues an event; one of a watch that has ended is dropped.
-    pub(crate) fn push(&mut self, path: String, token: &str) {
-        let Ok(number) = token.parse() else { return };
-        let watch = WatchId(number);
-        let Some(watched) = self.watched.get_mut(&watch) else { return };
-        let event = WatchEvent { watch, path };
-        if self.events.contains(&event) {
-            return;
-        }
-        if watched.waiting < MAX_WAITING {
-            watched.waiting += 1;
-            self.events.push_back(event);
-        } else {
-            let whole = WatchEvent { watch, path: watched.path.clone() };
-            watched.waiting = 1;
-            self.events.retain(|e| e.watch != watch);
-            self.events.push_back(whole);
-        }
-    }
-
-    /// Takes all events that wait, oldest first.
-    pub(crate) fn take(&mut self) -> Vec<WatchEvent> {
-        for watched in self.watched.values_mut() {
-            watched.waiting = 0;
-        }
-        self.events.drain(..).collect()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
     }
 }
 
@@ -128,9 +61,25 @@ impl Client {
     ///
     /// One event comes at once, so that the state is read for the first time after the watch is set.
     pub fn watch(&self, path: &str) -> io::Result<Watch> {
+        Ok(self.watch_and(path, Batch::new())?.0)
+    }
+
+    /// Watches, then does what the batch says, all in one wait. What the batch reads is at least as
+    /// new as the watch, so the watch's first event is dropped.
+    pub fn watch_and(&self, path: &str, then: Batch) -> io::Result<(Watch, Vec<io::Result<Vec<u8>>>)> {
+        let reads = !then.is_empty();
         let id = self.lock().watches.add(path);
-        match self.path_token_request(Kind::Watch, path, id) {
-            Ok(()) => Ok(Watch { client: self.clone(), id, path: path.to_owned() }),
+        let mut batch = Batch::new();
+        self.token_request(&mut batch, Kind::Watch, path, id);
+        batch.append(then);
+        match self.submit(batch).and_then(first_succeeded) {
+            Ok(answers) => {
+                let watch = Watch { client: self.clone(), id, path: path.to_owned() };
+                if reads {
+                    self.lock().watches.drop_first(id);
+                }
+                Ok((watch, answers))
+            }
             Err(e) => {
                 self.lock().watches.forget(id);
                 Err(e)
@@ -138,16 +87,93 @@ impl Client {
         }
     }
 
-    /// Takes the watch events that have arrived; does not wait. To wait, poll the client's file
-    /// descriptor, but only when [`Client::has_events`] says no: events also arrive while other requests
-    /// are being answered.
-    pub fn take_events(&self) -> io::Result<Vec<WatchEvent>> {
-        self.lock().ready_events(self.transport())
+    /// Takes in the watch events that have arrived, without waiting. To wait, poll the client's
+    /// descriptor: but events also arrive while other requests are being answered, so ask
+    /// [`Watch::is_pending`] first. [`crate::event::wait`] does all this.
+    pub fn receive_events(&self) -> io::Result<()> {
+        self.lock().receive_events(self.transport())
     }
 
-    /// Whether events wait that have been received already.
-    pub fn has_events(&self) -> bool {
-        !self.lock().watches.is_empty()
+    fn token_request(&self, batch: &mut Batch, kind: Kind, path: &str, id: WatchId) {
+        match check_path(path) {
+            Ok(()) => batch.request(kind, &[path.as_bytes(), &[0], id.0.to_string().as_bytes(), &[0]]),
+            Err(e) => batch.refuse(e),
+        };
+    }
+}
+
+fn first_succeeded(mut answers: Vec<io::Result<Vec<u8>>>) -> io::Result<Vec<io::Result<Vec<u8>>>> {
+    if !answers.is_empty() {
+        answers.remove(0)?;
+    }
+    Ok(answers)
+}
+
+/// More waiting events of one watch than this become one.
+const MAX_WAITING: usize = 128;
+
+/// The watches that exist and the events that wait to be taken.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    last: u64,
+    by_id: HashMap<WatchId, Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    path: String,
+    /// The changed paths, each once.
+    changed: Vec<String>,
+    /// Whether the event that comes with every new watch is unwanted and still to come.
+    drop_first: bool,
+    /// Whether any event has come.
+    fired: bool,
+}
+
+impl Watches {
+    /// Makes a new watch known, before xenstored is asked for it: its first event comes at once.
+    fn add(&mut self, path: &str) -> WatchId {
+        self.last += 1;
+        let id = WatchId(self.last);
+        let watched = Watched { path: path.to_owned(), changed: Vec::new(), drop_first: false, fired: false };
+        self.by_id.insert(id, watched);
+        id
+    }
+
+    fn forget(&mut self, id: WatchId) {
+        self.by_id.remove(&id);
+    }
+
+    /// Drops the event that tells of the new watch itself, if it has come or when it comes.
+    fn drop_first(&mut self, id: WatchId) {
+        let Some(watched) = self.by_id.get_mut(&id) else { return };
+        if !watched.fired {
+            watched.drop_first = true;
+        } else if watched.changed.first() == Some(&watched.path) {
+            watched.changed.remove(0);
+        }
+    }
+
+    /// Queues an event; one of a watch that has ended is dropped.
+    pub(crate) fn push(&mut self, path: String, token: &str) {
+        let Some(watched) = token.parse().ok().and_then(|number| self.by_id.get_mut(&WatchId(number))) else { return };
+        watched.fired = true;
+        if std::mem::take(&mut watched.drop_first) && path == watched.path || watched.changed.contains(&path) {
+            return;
+        }
+        if watched.changed.len() == MAX_WAITING {
+            watched.changed = vec![watched.path.clone()];
+        } else {
+            watched.changed.push(path);
+        }
+    }
+
+    fn take(&mut self, id: WatchId) -> Vec<String> {
+        self.by_id.get_mut(&id).map(|watched| std::mem::take(&mut watched.changed)).unwrap_or_default()
+    }
+
+    fn is_pending(&self, id: WatchId) -> bool {
+        self.by_id.get(&id).is_some_and(|watched| !watched.changed.is_empty())
     }
 }
 
@@ -155,33 +181,50 @@ impl Client {
 mod tests {
     use super::*;
 
+    fn token(id: WatchId) -> String {
+        id.0.to_string()
+    }
+
     #[test]
     fn equal_events_are_one_and_ended_watches_are_silent() {
-        let mut queue = WatchQueue::default();
-        let id = queue.add("/a");
+        let mut watches = Watches::default();
+        let id = watches.add("/a");
         for _ in 0..3 {
-            queue.push("/a/b".into(), &id.token());
+            watches.push("/a/b".into(), &token(id));
         }
-        queue.push("/a".into(), "77");
-        queue.push("/a".into(), "no number");
-        assert_eq!(queue.take(), [WatchEvent { watch: id, path: "/a/b".into() }]);
-        queue.push("/a/b".into(), &id.token());
-        queue.forget(id);
-        assert!(queue.is_empty());
+        watches.push("/a".into(), "77");
+        watches.push("/a".into(), "no number");
+        assert_eq!(watches.take(id), ["/a/b"]);
+        assert!(!watches.is_pending(id));
+        watches.forget(id);
+        watches.push("/a/b".into(), &token(id));
+        assert!(watches.take(id).is_empty());
     }
 
     #[test]
     fn a_flood_becomes_one_event_for_the_whole() {
-        let mut queue = WatchQueue::default();
-        let flooded = queue.add("/guest");
-        let quiet = queue.add("/quiet");
-        queue.push("/quiet".into(), &quiet.token());
+        let mut watches = Watches::default();
+        let (flooded, quiet) = (watches.add("/guest"), watches.add("/quiet"));
+        watches.push("/quiet".into(), &token(quiet));
         for i in 0..10 * MAX_WAITING {
-            queue.push(format!("/guest/{i}"), &flooded.token());
+            watches.push(format!("/guest/{i}"), &token(flooded));
         }
-        let events = queue.take();
-        assert!(events.len() <= MAX_WAITING + 1, "{}", events.len());
-        assert!(events.contains(&WatchEvent { watch: flooded, path: "/guest".into() }));
-        assert!(events.contains(&WatchEvent { watch: quiet, path: "/quiet".into() }));
+        let events = watches.take(flooded);
+        assert!(events.len() <= MAX_WAITING, "{}", events.len());
+        assert!(events.contains(&"/guest".to_owned()));
+        assert_eq!(watches.take(quiet), ["/quiet"]);
+    }
+
+    #[test]
+    fn the_first_event_can_be_dropped_early_or_late() {
+        let mut watches = Watches::default();
+        let (early, late) = (watches.add("/a"), watches.add("/b"));
+        watches.push("/a".into(), &token(early));
+        watches.drop_first(early);
+        watches.drop_first(late);
+        watches.push("/b".into(), &token(late));
+        assert!(!watches.is_pending(early) && !watches.is_pending(late));
+        watches.push("/b".into(), &token(late));
+        assert!(watches.is_pending(late), "only the first is dropped");
     }
 }

@@ -1,0 +1,358 @@
+//! Waiting: one poll for everything that a process waits for.
+//!
+//! A step of work names its sources ([`Source`]) and its [`Deadline`], and [`wait`] tells which of them
+//! woke it. There are no callbacks: whoever waits goes on where it was. A watch is a hint only, so the
+//! state is read again after each. Every wait ends at its deadline, and early when the context's
+//! [`Cancel`] says so.
+
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::xenstore::{Batch, Client, Watch, optional};
+use libxc::{DomId, domain::DomainInfo};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// Until when to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// For waits that only an event can end: those of a daemon for its next piece of work.
+    pub const NEVER: Deadline = Deadline(None);
+
+    /// So long from now.
+    pub fn after(duration: Duration) -> Deadline {
+        Deadline(Instant::now().checked_add(duration))
+    }
+
+    /// The one that comes first.
+    pub fn earlier(self, other: Deadline) -> Deadline {
+        Deadline([self.0, other.0].into_iter().flatten().min())
+    }
+
+    /// Whether it has come.
+    pub fn passed(self) -> bool {
+        self.0.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// For `poll`: rounded up, so that a wait does not end just before its deadline.
+    fn poll_timeout(self) -> PollTimeout {
+        let Some(at) = self.0 else { return PollTimeout::NONE };
+        let left = at.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+        PollTimeout::try_from(left.as_millis()).unwrap_or(PollTimeout::MAX)
+    }
+}
+
+/// Something that can wake a wait.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A xenstore watch with events to take.
+    Watch(&'a Watch),
+    /// A descriptor that can be read or is at its end: a pipe, a socket, a child's pidfd, an event
+    /// channel, [`Signals`].
+    Readable(BorrowedFd<'a>),
+    /// A descriptor that can be written to.
+    Writable(BorrowedFd<'a>),
+}
+
+/// What ended a wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// These sources, by their index in the list.
+    By(Vec<usize>),
+    /// The deadline.
+    TimedOut,
+}
+
+/// Waits until at least one of the sources has something, or the deadline has come.
+///
+/// # Errors
+/// `Aborted` if the context's [`Cancel`] fired: once per signal, so that cleaning up can wait too.
+pub fn wait(ctx: &Ctx, sources: &[Source<'_>], deadline: Deadline) -> Result<Woken> {
+    loop {
+        let pending = pending_watches(sources);
+        if !pending.is_empty() {
+            return Ok(Woken::By(pending));
+        }
+        let ready = poll_once(ctx, sources, deadline)?;
+        for client in watch_clients(sources, &ready) {
+            client.receive_events().context("receiving watch events")?;
+        }
+        // A client's socket may have carried the events of other watches only.
+        let is_hit = |i: &usize| !matches!(sources[*i], Source::Watch(watch) if !watch.is_pending());
+        let hit: Vec<usize> = ready.into_iter().filter(is_hit).collect();
+        if !hit.is_empty() {
+            return Ok(Woken::By(hit));
+        }
+        if deadline.passed() {
+            return Ok(Woken::TimedOut);
+        }
+    }
+}
+
+fn pending_watches(sources: &[Source<'_>]) -> Vec<usize> {
+    let pending = |source: &Source<'_>| matches!(source, Source::Watch(watch) if watch.is_pending());
+    (0..sources.len()).filter(|i| pending(&sources[*i])).collect()
+}
+
+/// The clients of those watches whose socket has something, each once.
+fn watch_clients<'a>(sources: &[Source<'a>], ready: &[usize]) -> Vec<&'a Client> {
+    let mut clients: Vec<&Client> = Vec::new();
+    for index in ready {
+        if let Source::Watch(watch) = sources[*index]
+            && !clients.iter().any(|c| c.is_same(watch.client()))
+        {
+            clients.push(watch.client());
+        }
+    }
+    clients
+}
+
+/// One `poll`: the indices of the sources whose descriptors are ready.
+fn poll_once(ctx: &Ctx, sources: &[Source<'_>], deadline: Deadline) -> Result<Vec<usize>> {
+    let mut fds: Vec<PollFd<'_>> = sources
+        .iter()
+        .map(|source| match source {
+            Source::Watch(watch) => PollFd::new(watch.client().as_fd(), PollFlags::POLLIN),
+            Source::Readable(fd) => PollFd::new(*fd, PollFlags::POLLIN),
+            Source::Writable(fd) => PollFd::new(*fd, PollFlags::POLLOUT),
+        })
+        .collect();
+    fds.extend(ctx.cancel.as_ref().map(|cancel| PollFd::new(cancel.as_fd(), PollFlags::POLLIN)));
+    match poll(&mut fds, deadline.poll_timeout()) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(e) => return Err(e).context("waiting"),
+    }
+    let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+    if let Some(cancel) = &ctx.cancel
+        && fds.get(sources.len()).is_some_and(ready)
+    {
+        cancel.check()?;
+    }
+    Ok((0..sources.len()).filter(|i| ready(&fds[*i])).collect())
+}
+
+/// Signals as something to wait for: blocked while it exists, taken one by one. Made before the
+/// process starts threads, so that these inherit the block; programs it starts do not.
+#[derive(Debug)]
+pub struct Signals {
+    fd: SignalFd,
+    mask: SigSet,
+}
+
+impl Signals {
+    /// Takes over these signals from their usual effect.
+    pub fn new(signals: &[Signal]) -> Result<Signals> {
+        let mask: SigSet = signals.iter().copied().collect();
+        mask.thread_block().context("blocking signals")?;
+        let fd = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
+        Ok(Signals { fd, mask })
+    }
+
+    /// The next signal that came, if any; does not wait.
+    pub fn take(&self) -> Result<Option<Signal>> {
+        let info = self.fd.read_signal().context("reading a signal")?;
+        Ok(info.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok()))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // Unblocking signals that exist cannot fail.
+        let _ = self.mask.thread_unblock();
+    }
+}
+
+/// Ends the waits of a context early, when a signal comes: the operator pressed ^C.
+#[derive(Debug)]
+pub struct Cancel(Signals);
+
+impl Cancel {
+    /// Cancels on these signals.
+    pub fn on(signals: &[Signal]) -> Result<Cancel> {
+        Ok(Cancel(Signals::new(signals)?))
+    }
+
+    /// Fails if a signal has come since the last time; for steps that work without waiting.
+    pub fn check(&self) -> Result<()> {
+        match self.0.take()? {
+            Some(signal) => Err(Error::new(ErrorKind::Aborted, format!("interrupted by {signal}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl AsFd for Cancel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until `look` finds what it looks for, looking again after each event of the watch. It looks
+/// first without an event.
+///
+/// # Errors
+/// `TimedOut` at the deadline, with `what`: the thing that did not happen.
+pub fn wait_until<T>(
+    ctx: &Ctx,
+    watch: &Watch,
+    deadline: Deadline,
+    what: &str,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    loop {
+        watch.take();
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if wait(ctx, &[Source::Watch(watch)], deadline)? == Woken::TimedOut {
+            return Err(Error::new(ErrorKind::TimedOut, format!("timed out: {what}")));
+        }
+    }
+}
+
+/// Waits until `accept` makes something of a node's value (`None`: the node does not exist).
+///
+/// # Errors
+/// As [`wait_until`]; those of `accept` end the wait.
+pub fn wait_node<T>(
+    ctx: &Ctx,
+    path: &str,
+    deadline: Deadline,
+    what: &str,
+    mut accept: impl FnMut(Option<&str>) -> Result<Option<T>>,
+) -> Result<T> {
+    let mut read = Batch::new();
+    read.read(path);
+    let (watch, answers) = ctx.xs()?.watch_and(path, read)?;
+    let mut first = answers.into_iter().next();
+    wait_until(ctx, &watch, deadline, what, || {
+        let answer = match first.take() {
+            Some(answer) => optional(answer)?,
+            None => optional(crate::xenstore::Store::read_bytes(ctx.xs()?, path))?,
+        };
+        accept(answer.map(|value| String::from_utf8_lossy(&value).into_owned()).as_deref())
+    })
+}
+
+/// Waits until `accept` makes something of a domain's state (`None`: the domain does not exist).
+/// xenstored tells of shutdowns, crashes and destruction; other changes are not noticed.
+///
+/// # Errors
+/// As [`wait_until`]; those of `accept` end the wait.
+pub fn wait_domain<T>(
+    ctx: &Ctx,
+    domid: DomId,
+    deadline: Deadline,
+    what: &str,
+    mut accept: impl FnMut(Option<&DomainInfo>) -> Result<Option<T>>,
+) -> Result<T> {
+    let watch = ctx.xs()?.watch("@releaseDomain")?;
+    wait_until(ctx, &watch, deadline, what, || accept(ctx.xc()?.domain(domid)?.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::Paths;
+    use crate::xenstore::fake::Fake;
+    use nix::unistd::{pipe, write};
+    use std::path::Path;
+    use std::thread;
+
+    const SOON: Duration = Duration::from_millis(30);
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn ctx(fake: &Fake) -> Ctx {
+        Ctx::new(Paths::installed(Path::new("/usr"))).with_xs(fake.connect())
+    }
+
+    #[test]
+    fn wakes_for_what_is_ready_and_for_the_deadline() {
+        let ctx = ctx(&Fake::new());
+        let (read, written) = pipe().unwrap();
+        let (other, _kept) = pipe().unwrap();
+        let sources = [Source::Readable(other.as_fd()), Source::Readable(read.as_fd())];
+        assert_eq!(wait(&ctx, &sources, Deadline::after(SOON)).unwrap(), Woken::TimedOut);
+        write(&written, b"x").unwrap();
+        assert_eq!(wait(&ctx, &sources, Deadline::after(LONG)).unwrap(), Woken::By(vec![1]));
+        drop(_kept);
+        assert_eq!(wait(&ctx, &sources, Deadline::NEVER).unwrap(), Woken::By(vec![0, 1]), "an end of file wakes");
+        let sources = [Source::Writable(written.as_fd())];
+        assert_eq!(wait(&ctx, &sources, Deadline::NEVER).unwrap(), Woken::By(vec![0]));
+    }
+
+    #[test]
+    fn another_watchs_events_wake_nobody_and_are_kept() {
+        let fake = Fake::new();
+        let ctx = ctx(&fake);
+        let xs = ctx.xs().unwrap();
+        let (mine, other) = (xs.watch("/mine").unwrap(), xs.watch("/other").unwrap());
+        for watch in [&mine, &other] {
+            wait(&ctx, &[Source::Watch(watch)], Deadline::NEVER).unwrap();
+            watch.take();
+        }
+        fake.set("/other/x", b"");
+        assert_eq!(wait(&ctx, &[Source::Watch(&mine)], Deadline::after(SOON)).unwrap(), Woken::TimedOut);
+        assert_eq!(other.take(), ["/other/x"]);
+        fake.set("/mine", b"");
+        assert_eq!(wait(&ctx, &[Source::Watch(&mine)], Deadline::NEVER).unwrap(), Woken::By(vec![0]));
+    }
+
+    #[test]
+    fn waits_for_a_node() {
+        let fake = Fake::new();
+        let ctx = ctx(&fake);
+        let setter = fake.clone();
+        thread::spawn(move || {
+            thread::sleep(SOON);
+            setter.set("/d/state", b"2");
+            setter.set("/d/state", b"4");
+        });
+        let state = |value: Option<&str>| Ok(value.filter(|v| *v == "4").map(str::to_owned));
+        assert_eq!(wait_node(&ctx, "/d/state", Deadline::after(LONG), "no state", state).unwrap(), "4");
+
+        let waits = ctx.xs().unwrap().stats().waits;
+        wait_node(&ctx, "/d/state", Deadline::after(LONG), "no state", state).unwrap();
+        assert_eq!(ctx.xs().unwrap().stats().waits - waits, 2, "one to watch and read, one to unwatch");
+    }
+
+    #[test]
+    fn a_wait_for_a_node_ends_at_its_deadline_or_with_an_error() {
+        let ctx = ctx(&Fake::new());
+        let never = |_: Option<&str>| Ok(None::<()>);
+        let error = wait_node(&ctx, "/none", Deadline::after(SOON), "the backend did not answer", never).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "timed out: the backend did not answer");
+        let fail = |_: Option<&str>| Err::<Option<()>, _>(Error::fail("gone"));
+        assert_eq!(wait_node(&ctx, "/none", Deadline::NEVER, "", fail).unwrap_err().to_string(), "gone");
+    }
+
+    #[test]
+    fn a_signal_cancels_once() {
+        let mut ctx = ctx(&Fake::new());
+        ctx.cancel = Some(Cancel::on(&[Signal::SIGUSR1]).unwrap());
+        nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
+        let error = wait(&ctx, &[], Deadline::after(LONG)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Aborted, "interrupted by SIGUSR1"));
+        assert_eq!(wait(&ctx, &[], Deadline::after(SOON)).unwrap(), Woken::TimedOut, "cleaning up can wait");
+    }
+
+    #[test]
+    fn deadlines() {
+        let (soon, late) = (Deadline::after(SOON), Deadline::after(LONG));
+        assert_eq!(late.earlier(soon), soon);
+        assert_eq!(Deadline::NEVER.earlier(soon), soon);
+        assert!(!late.passed() && !Deadline::NEVER.passed() && Deadline::after(Duration::ZERO).passed());
+    }
+}
