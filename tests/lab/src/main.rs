@@ -2,6 +2,7 @@
 
 mod accel;
 mod apt;
+mod case;
 mod image;
 mod machine;
 mod process;
@@ -11,6 +12,7 @@ mod session;
 mod setup;
 mod shell;
 mod stage;
+mod test;
 mod workspace;
 
 use std::path::PathBuf;
@@ -25,6 +27,15 @@ use crate::workspace::Workspace;
 #[derive(Parser)]
 #[command(name = "cargo lab", bin_name = "cargo lab", disable_help_subcommand = true)]
 enum Command {
+    /// Run every test: fmt, clippy, unit and doc tests, then the cases of tests/lab/cases in dom0.
+    Test {
+        /// Only what has this in its name: "fmt", "clippy", "unit", "doc" or part of a case's name.
+        #[arg(default_value = "")]
+        filter: String,
+        /// Let stock xl stand in for this tree's: shows that the cases hold for the reference.
+        #[arg(long)]
+        stock: bool,
+    },
     /// Boot, run a shell script in dom0 as root, print what it prints and exit as it does.
     Run {
         /// The script, on this machine.
@@ -62,8 +73,12 @@ struct MachineOptions {
 
 impl MachineOptions {
     fn program(&self) -> Program {
-        if self.stock { Program::Stock } else { Program::Ours }
+        program(self.stock)
     }
+}
+
+fn program(stock: bool) -> Program {
+    if stock { Program::Stock } else { Program::Ours }
 }
 
 fn main() -> ExitCode {
@@ -79,6 +94,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     match command {
+        Command::Test { filter, stock } => test::run(&workspace, &filter, program(stock)),
         Command::Run { script, machine, timeout } => session::run_script(&workspace, &script, &machine, timeout),
         Command::Shell { machine } => shell::open(&workspace, &machine),
         Command::Setup => session::Lab::prepare(&workspace, Program::Stock).map(|_| ExitCode::SUCCESS),

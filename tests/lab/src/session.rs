@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) enum Program {
 pub(crate) struct Lab<'a> {
     workspace: &'a Workspace,
     pub image: Image,
-    stage: Option<PathBuf>,
+    program: Program,
 }
 
 impl<'a> Lab<'a> {
@@ -49,13 +49,8 @@ impl<'a> Lab<'a> {
             let image = setup::dom0(workspace).and_then(|dom0| Image::prepare(workspace, &dom0));
             (image, build.join().expect("the build thread does not panic"))
         });
-        let image = image?;
         built?;
-        let stage = match program {
-            Program::Ours => Some(staged(workspace)?),
-            Program::Stock => None,
-        };
-        Ok(Self { workspace, image, stage })
+        Ok(Self { workspace, image: image?, program })
     }
 
     /// The accelerator for machines of `profile`.
@@ -71,7 +66,14 @@ impl<'a> Lab<'a> {
         let dir = runs.join(format!("{}-{name}", std::process::id()));
         let share = dir.join("share");
         fs::create_dir_all(&share).with_context(|| format!("making {}", share.display()))?;
-        Ok(Directories { share, stage: self.stage.clone(), console: dir.join("console.log") })
+        let stage = match self.program {
+            Program::Ours => Some(dir.join("stage")),
+            Program::Stock => None,
+        };
+        if let Some(stage) = &stage {
+            stage::install(self.workspace, stage)?;
+        }
+        Ok(Directories { share, stage, console: dir.join("console.log") })
     }
 
     /// Boots `profile` with the main program of `directories` and waits until dom0 is ready for it; from then on the
@@ -104,16 +106,6 @@ fn remove_runs_of_ended_processes(runs: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The staged tree in the cache, made anew.
-fn staged(workspace: &Workspace) -> Result<PathBuf> {
-    let dir = workspace.cache().join("stage");
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    stage::install(workspace, &dir)?;
-    Ok(dir)
 }
 
 /// Makes `text` the program that dom0 runs.

@@ -47,9 +47,9 @@ impl Workspace {
         self.root.join("tests/lab")
     }
 
-    /// What the lab keeps between runs.
+    /// What the lab keeps between runs. (`target/lab` is where cargo puts what the profile "lab" builds.)
     pub(crate) fn cache(&self) -> PathBuf {
-        self.target.join("lab")
+        self.target.join("nested-xen")
     }
 
     /// Lets one `cargo lab` at a time change the cache; the lock ends with the returned value.

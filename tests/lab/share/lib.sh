@@ -1,0 +1,115 @@
+# Functions for cases. `xl` is the program under test, `stockxl` the reference.
+
+trap 'echo "FAILED at ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND (exit status $?)"' ERR
+
+tiny_pv_kernel=/usr/lib/grub-xen/grub-x86_64-xen.bin
+tiny_pvh_kernel=/usr/lib/grub-xen/grub-i386-xen_pvh.bin
+
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+
+skip() {
+    echo "$*"
+    exit 77
+}
+
+# Prints a command, then runs it.
+run() {
+    echo "\$ $*"
+    "$@"
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+    local limit=$((SECONDS + $1))
+    shift
+    until "$@" > /dev/null 2>&1; do
+        [ $SECONDS -lt $limit ] || fail "not within its time: $*"
+        sleep 0.2
+    done
+}
+
+# same WHAT FILE FILE: fails with the difference, stock's side first.
+same() {
+    diff -u --label "stock: $1" --label "ours: $1" "$2" "$3" || fail "$1 differs"
+    echo "same: $1 ($(wc -l < "$2") lines)"
+}
+
+# Configurations, on standard output. The tiny guests are GRUB images of under 2 MB that boot at once and wait for ever;
+# the Linux ones are Debian's kernel with a ramdisk that ticks on its console and obeys `xl shutdown`.
+tiny_pv() {
+    printf 'name = "%s"\ntype = "pv"\nkernel = "%s"\nmemory = 32\nvcpus = 1\n' "$1" $tiny_pv_kernel
+}
+
+tiny_pvh() {
+    printf 'name = "%s"\ntype = "pvh"\nkernel = "%s"\nmemory = 32\nvcpus = 1\n' "$1" $tiny_pvh_kernel
+}
+
+# linux NAME pv|pvh
+linux() {
+    printf 'name = "%s"\ntype = "%s"\nkernel = "/boot/vmlinuz"\nramdisk = "/boot/guest.gz"\nmemory = 128\nvcpus = 1\n' "$1" "$2"
+    printf 'extra = "console=hvc0 rdinit=/init quiet"\n'
+}
+
+# Whether a domain of this name is there, by stock xl.
+exists() {
+    stockxl domid "$1" > /dev/null 2>&1
+}
+
+gone() {
+    ! exists "$1"
+}
+
+# Whether the console log of a Linux guest shows that it is up.
+is_up() {
+    grep -q '^guest is up' "/var/log/xen/console/guest-$1.log"
+}
+
+# xenstore_of DOMID: every node of a domain with its permissions, sorted; what differs from one domain to the next
+# (domids, UUIDs, times, event channels, grant references, ttys) replaced by its name.
+xenstore_of() {
+    local domid=$1 uuid
+    uuid=$(xenstore-read "/local/domain/$domid/vm")
+    xenstore-ls -fp | grep -E "^(/local/domain/$domid|/libxl/$domid|$uuid|/local/domain/0/backend/[a-z0-9]+/$domid)(/| )" |
+        sed -E -e "s#/(local/domain|libxl|backend/[a-z0-9]+)/$domid([/\" ])#/\1/DOMID\2#g" \
+            -e "s#(domid|frontend-id) = \"$domid\"#\1 = \"DOMID\"#" \
+            -e "s#([nrwb])$domid([,)])#\1DOMID\2#g" \
+            -e 's#[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}#UUID#g' \
+            -e 's#(start_time|ring-ref|port|tty|event-channel) = "[^"]+"#\1 = "VARIES"#' | sort
+}
+
+# userdata_of DOMID: the stored configuration with one key a line, sorted, UUIDs replaced.
+userdata_of() {
+    tr -d '\000' < /var/lib/xen/userdata-d."$1".*.libxl-json |
+        python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin), indent=1, sort_keys=True))' |
+        sed -E 's#[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}#UUID#g'
+}
+
+# host_state: all that a failed or finished command may leave on the host: domains, xenstore nodes, files, processes,
+# loop devices. Equal before and after means that nothing was left.
+host_state() {
+    echo "domains:"
+    stockxl list | awk 'NR > 1 { print $2, $1 }'
+    echo "xenstore:"
+    xenstore-ls -f | sed "s/ = .*//" | grep -vx -e /libxl -e /vm | sort # these two stay once made
+    echo "files:"
+    find /var/lib/xen /run/xen /run/lock /var/lock -mindepth 1 ! -name 'domid-history*' | sort -u
+    echo "processes:"
+    ps -eo args | grep -E '^[^ ]*(xl|qemu-system[^ ]*|libxl-save-helper)( |$)' | sort || true
+    echo "loop devices:"
+    losetup -a
+}
+
+# nothing_left BEFORE: fails unless the host is soon as it was. Processes may take a moment to end.
+nothing_left() {
+    local limit=$((SECONDS + 10))
+    until host_state > after && diff -q "$1" after > /dev/null; do
+        if [ $SECONDS -ge $limit ]; then
+            diff -u "$1" after
+            fail "something was left behind"
+        fi
+        sleep 0.2
+    done
+}

@@ -1,0 +1,186 @@
+//! Cases: shell scripts of tests/lab/cases, run in dom0. Cases of one profile share a boot.
+//!
+//! A case's first comment says what it shows; lines that begin with `#:` are its options, in TOML. It passes when it
+//! exits 0, and skips itself with exit status 77 after printing why. It must leave no domain behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::machine::{Directories, Machine, Said};
+use crate::process::last_lines;
+use crate::profile::Profile;
+use crate::session::{Lab, ends_of_logs, write_main};
+use crate::workspace::Workspace;
+
+/// The exit status by which a case says that it does not apply here.
+const SKIP: u8 = 77;
+
+/// Time for the runner to look for left-overs and gather logs, on top of a case's own.
+const ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// A test that needs real Xen.
+#[derive(Debug)]
+pub(crate) struct Case {
+    /// The script's file name without ".sh".
+    pub name: String,
+    script: PathBuf,
+    options: Options,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    /// The machine that it needs.
+    profile: String,
+    /// How long it may take, in seconds.
+    timeout: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { profile: "default".into(), timeout: 120 }
+    }
+}
+
+/// How a case ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    /// Why it does not apply.
+    Skipped(String),
+    /// What to show: its transcript and logs.
+    Failed(String),
+}
+
+impl Case {
+    /// The cases whose name contains `filter`, by name.
+    pub(crate) fn all(workspace: &Workspace, filter: &str) -> Result<Vec<Self>> {
+        let mut cases = Vec::new();
+        for entry in fs::read_dir(workspace.lab().join("cases"))? {
+            let script = entry?.path();
+            let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if script.extension().is_some_and(|e| e == "sh") && name.contains(filter) {
+                let text = fs::read_to_string(&script)?;
+                let options = parse_options(&text).with_context(|| format!("case {name}"))?;
+                cases.push(Self { name, script, options });
+            }
+        }
+        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(cases)
+    }
+}
+
+fn parse_options(script: &str) -> Result<Options> {
+    let toml: String = script.lines().filter_map(|l| l.strip_prefix("#:")).flat_map(|l| [l, "\n"]).collect();
+    Ok(toml::from_str(&toml)?)
+}
+
+/// Runs the cases, one boot for each profile, and reports each with the seconds it took as soon as it has ended.
+pub(crate) fn run(
+    workspace: &Workspace,
+    lab: &Lab,
+    cases: &[Case],
+    mut report: impl FnMut(&Case, Outcome, Duration),
+) -> Result<()> {
+    let mut profiles: Vec<&str> = cases.iter().map(|c| c.options.profile.as_str()).collect();
+    profiles.sort_unstable();
+    profiles.dedup();
+    for name in profiles {
+        let profile = Profile::load(workspace, name)?;
+        let mut waiting: Vec<&Case> = cases.iter().filter(|c| c.options.profile == name).collect();
+        // A case that takes dom0 down fails; those after it get a new boot.
+        while !waiting.is_empty() {
+            let directories = lab.directories(&format!("{name}-{}", waiting.len()))?;
+            write_share(workspace, &directories.share, &waiting)?;
+            let mut machine = lab.boot(&profile, &directories, ALLOWANCE)?;
+            while let Some(case) = waiting.first() {
+                let started = Instant::now();
+                let (outcome, alive) = watch(&mut machine, &directories, case);
+                report(case, outcome, started.elapsed());
+                waiting.remove(0);
+                if !alive {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the runner, the shared functions and the scripts where dom0 finds them.
+fn write_share(workspace: &Workspace, share: &Path, cases: &[&Case]) -> Result<()> {
+    for entry in fs::read_dir(workspace.lab().join("share"))? {
+        let path = entry?.path();
+        fs::copy(&path, share.join(path.file_name().context("a file has a name")?))?;
+    }
+    fs::create_dir_all(share.join("cases"))?;
+    let mut list = String::new();
+    for case in cases {
+        fs::copy(&case.script, share.join("cases").join(&case.name))?;
+        list += &format!("{} {}\n", case.name, case.options.timeout);
+    }
+    fs::write(share.join("list"), list)?;
+    write_main(share, "#!/bin/sh\nexec bash /lab/run-cases\n")
+}
+
+/// Follows one case to its end; the second value says whether dom0 lives on.
+fn watch(machine: &mut Machine, directories: &Directories, case: &Case) -> (Outcome, bool) {
+    machine.extend(Duration::from_secs(case.options.timeout) + ALLOWANCE);
+    let died = |how: &str| {
+        let transcript = transcript(directories, case);
+        (Outcome::Failed(format!("{transcript}\n{how}\n{}", ends_of_logs(directories))), false)
+    };
+    loop {
+        match machine.next() {
+            Said::Event(word, status) if word == "end" => {
+                return (outcome(directories, case, status.parse().unwrap_or(u8::MAX)), true);
+            }
+            Said::Line(_) | Said::Event(..) => {}
+            Said::End => return died("QEMU ended during this case"),
+            Said::TimedOut => return died("dom0 did not answer any more"),
+        }
+    }
+}
+
+fn outcome(directories: &Directories, case: &Case, status: u8) -> Outcome {
+    match status {
+        0 => Outcome::Passed,
+        SKIP => Outcome::Skipped(last_lines(&output_file(directories, case, "transcript"), 1)),
+        _ => {
+            let logs = [("dom0's logs", "logs"), ("dom0's kernel", "kernel"), ("Xen", "xen")].map(|(title, file)| {
+                format!("--- {title}\n{}\n", last_lines(&output_file(directories, case, file), 40))
+            });
+            Outcome::Failed(format!("{}\n{}exit status {status}", transcript(directories, case), logs.concat()))
+        }
+    }
+}
+
+fn transcript(directories: &Directories, case: &Case) -> String {
+    let path = output_file(directories, case, "transcript");
+    format!("--- transcript (whole: {})\n{}", path.display(), last_lines(&path, 120))
+}
+
+fn output_file(directories: &Directories, case: &Case, file: &str) -> PathBuf {
+    directories.share.join("out").join(&case.name).join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_stand_in_comments() {
+        let script = "# Shows something.\n#: profile = \"numa\"\n#: timeout = 30\n. /lab/lib.sh\n# : timeout = 1\n";
+        assert_eq!(parse_options(script).unwrap(), Options { profile: "numa".into(), timeout: 30 });
+        assert_eq!(parse_options("true\n").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn an_unknown_option_is_refused() {
+        assert!(parse_options("#: retries = 3\n").is_err());
+    }
+}
