@@ -3,6 +3,7 @@
 //! It never prints, exits, or reads arguments or the environment: that is the program's part.
 
 pub mod ctx;
+pub mod defaults;
 pub mod error;
 pub mod event;
 pub mod paths;
