@@ -92,7 +92,7 @@ pub struct MsVmGenid(pub [u8; 16]);
 
 impl serde::Serialize for MsVmGenid {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(&self.0)
+        serializer.collect_seq(self.0)
     }
 }
 

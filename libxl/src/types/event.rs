@@ -22,7 +22,7 @@ keyed_union! {
         /// It shut down.
         DomainShutdown(DomainShutdown) = "type.domain_shutdown",
         /// It wants a CD out.
-        DiskEject(DiskEject) = "type.disk_eject",
+        DiskEject(Box<DiskEject>) = "type.disk_eject",
         /// An operation on it has ended.
         OperationComplete(OperationComplete) = "type.operation_complete";
         /// It is gone.
