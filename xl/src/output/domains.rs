@@ -1,7 +1,9 @@
 //! Domains as stock xl's tables and as JSON: `list`, `claims`, `sharing`, `vm-list`, `vcpu-list`, `uptime`.
 
 use super::bitmap::ranges;
-use libxc::{DomId, DomainFlags, DomainInfo, Kib};
+use libxc::domain::{DomainFlags, DomainInfo, ShutdownReason};
+use libxc::vcpu::VcpuInfo;
+use libxc::{DomId, Kib};
 use libxl::types::{Bitmap, Uuid};
 use serde::Serialize;
 use std::fmt::Write;
@@ -149,7 +151,7 @@ fn state_letters(info: &DomainInfo) -> String {
 /// A vCPU of a domain.
 pub(crate) struct Vcpu {
     pub(crate) number: u32,
-    pub(crate) info: libxc::VcpuInfo,
+    pub(crate) info: VcpuInfo,
     /// The CPUs it may run on.
     pub(crate) hard: Bitmap,
     /// The CPUs it prefers.
@@ -295,7 +297,7 @@ fn state_words(flags: DomainFlags) -> Vec<&'static str> {
 }
 
 /// libxl's name of a shutdown reason; the number of one that has none.
-fn reason_word(reason: libxc::ShutdownReason) -> String {
+fn reason_word(reason: ShutdownReason) -> String {
     match libxl::types::ShutdownReason::from_number(reason.code() as i32) {
         Some(known) => known.name().to_string(),
         None => reason.code().to_string(),
@@ -312,8 +314,11 @@ struct VmJson<'a> {
 
 /// The array of `xl vm-list -o json`.
 pub(crate) fn vm_list_json(domains: &[Domain]) -> impl Serialize + '_ {
-    let vm = |d: &'_ Domain| VmJson { uuid: Uuid::from_bytes(d.info.uuid), domid: d.info.domid.0, name: &d.name };
-    domains.iter().map(vm).collect::<Vec<_>>()
+    let mut vms = Vec::new();
+    for Domain { info, name, .. } in domains {
+        vms.push(VmJson { uuid: Uuid::from_bytes(info.uuid), domid: info.domid.0, name });
+    }
+    vms
 }
 
 /// A vCPU in the array of `xl vcpu-list -o json`.
@@ -353,4 +358,178 @@ pub(crate) fn vcpu_list_json(domains: &[DomainVcpus], cpus: u32) -> impl Seriali
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libxc::Mfn;
+    use libxc::domain::Emulation;
+
+    fn domain(domid: u16, name: &str, flags: DomainFlags, mib: u64, vcpus: u32, seconds: f64) -> Domain {
+        let info = DomainInfo {
+            domid: DomId(domid),
+            uuid: [0; 16],
+            flags,
+            shutdown_reason: None,
+            tot_pages: mib * 256,
+            max_pages: 0,
+            outstanding_pages: 0,
+            shr_pages: 0,
+            paged_pages: 0,
+            shared_info_frame: Mfn(0),
+            cpu_time: (seconds * 1e9) as u64,
+            online_vcpus: vcpus,
+            max_vcpu_id: Some(vcpus),
+            ssidref: 0,
+            cpupool: 0,
+            gpaddr_bits: 0,
+            emulation: Emulation::empty(),
+        };
+        Domain { info, name: Some(name.to_string()), label: None, pool: Some("Pool-0".into()), nodes: None }
+    }
+
+    fn two() -> [Domain; 2] {
+        let mut pv1 = domain(1, "pv1", DomainFlags::BLOCKED, 128, 1, 31.4);
+        pv1.info.uuid = *Uuid::parse_str("2b383046-e58e-11f1-8b33-33310486262e").unwrap().as_bytes();
+        [domain(0, "Domain-0", DomainFlags::RUNNING, 2048, 2, 214.9), pv1]
+    }
+
+    // The tables below were printed by stock xl 4.17.
+
+    #[test]
+    fn list_is_stock_xls_table() {
+        assert_eq!(
+            list(&two(), Columns::default()),
+            "\
+Name                                        ID   Mem VCPUs\tState\tTime(s)
+Domain-0                                     0  2048     2     r-----     214.9
+pv1                                          1   128     1     -b----      31.4
+"
+        );
+    }
+
+    #[test]
+    fn verbose_list_is_stock_xls_table() {
+        let columns = Columns { verbose: true, ..Columns::default() };
+        assert_eq!(
+            list(&two(), columns),
+            "\
+Name                                        ID   Mem VCPUs\tState\tTime(s)   UUID                            \
+Reason-Code\tSecurity Label
+Domain-0                                     0  2048     2     r-----     214.9 \
+00000000-0000-0000-0000-000000000000        -                -
+pv1                                          1   128     1     -b----      31.4 \
+2b383046-e58e-11f1-8b33-33310486262e        -                -
+"
+        );
+    }
+
+    #[test]
+    fn claims_and_sharing_are_stock_xls_tables() {
+        let columns = Columns { claim: true, ..Columns::default() };
+        assert_eq!(
+            list(&two(), columns),
+            "\
+Name                                        ID   Mem VCPUs\tState\tTime(s)  Claimed
+Domain-0                                     0  2048     2     r-----     214.9     0
+pv1                                          1   128     1     -b----      31.4     0
+"
+        );
+        assert_eq!(
+            sharing(&two()),
+            "\
+Name                                        ID   Mem Shared
+Domain-0                                     0  2048      0
+pv1                                          1   128      0
+"
+        );
+    }
+
+    #[test]
+    fn pools_nodes_and_dead_domains() {
+        let mut domains = two();
+        domains[1].info.flags = DomainFlags::SHUTDOWN | DomainFlags::DYING;
+        domains[1].info.shutdown_reason = Some(ShutdownReason::Crash);
+        domains[1].name = None;
+        domains[1].nodes = Some([1].into_iter().collect());
+        domains[0].nodes = Some(Bitmap::full(2));
+        let columns = Columns { cpupool: true, nodes: Some(2), ..Columns::default() };
+        let text = list(&domains, columns);
+        assert!(text.starts_with(
+            "Name                                        ID   Mem VCPUs\tState\tTime(s)         Cpupool NODE Affinity\n"
+        ));
+        assert!(text.contains("214.9          Pool-0 all\n"), "{text}");
+        assert!(
+            text.contains(
+                "(null)                                       1   128     1     ---scd      31.4          Pool-0 1\n"
+            ),
+            "{text}"
+        );
+
+        domains[1].info.shutdown_reason = Some(ShutdownReason::Other(0xff));
+        let columns = Columns { verbose: true, ..Columns::default() };
+        assert!(list(&domains, columns).contains("---s?d      31.4 2b383046-e58e-11f1-8b33-33310486262e       ff "));
+    }
+
+    #[test]
+    fn vm_list_is_stock_xls_table() {
+        assert_eq!(
+            vm_list(&two()),
+            "UUID                                  ID    name\n\
+             00000000-0000-0000-0000-000000000000  0    Domain-0                      \n\
+             2b383046-e58e-11f1-8b33-33310486262e  1    pv1                           \n"
+        );
+    }
+
+    #[test]
+    fn vcpu_list_is_stock_xls_table() {
+        let vcpu = |number, online, seconds: f64, hard: &[u32], soft: &[u32]| Vcpu {
+            number,
+            info: VcpuInfo { online, blocked: online, running: false, cpu_time: (seconds * 1e9) as u64, cpu: 1 },
+            hard: hard.iter().copied().collect(),
+            soft: soft.iter().copied().collect(),
+        };
+        let vcpus = vec![vcpu(0, true, 7.2, &[1], &[0]), vcpu(1, false, 4.1, &[0, 1], &[0, 1])];
+        let domains = [DomainVcpus { domid: DomId(1), name: Some("pv1".into()), vcpus }];
+        assert_eq!(
+            vcpu_list(&domains, 2),
+            "\
+Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)
+pv1                                  1     0    1   -b-       7.2  1 / 0
+pv1                                  1     1    -   --p       4.1  all / all
+"
+        );
+        let json = serde_json::to_value(vcpu_list_json(&domains, 2)).unwrap();
+        assert_eq!(json[1]["cpu"], serde_json::Value::Null);
+        assert_eq!(json[0]["hard_affinity"], serde_json::json!([1]));
+    }
+
+    #[test]
+    fn uptime_is_stock_xls_table() {
+        let up = |name: &str, domid, seconds| Uptime { name: Some(name.into()), domid, seconds };
+        assert_eq!(
+            uptime(&[up("Domain-0", 0, 192), up("pv1", 1, 117)]),
+            "\
+Name                                ID Uptime
+Domain-0                             0  0:03:12
+pv1                                  1  0:01:57
+"
+        );
+        assert_eq!(uptime_short(&[up("pv1", 1, 60)], "09:42:20"), " 09:42:20 up  0:01, pv1 (1)\n");
+        assert!(uptime(&[up("a", 1, 86400 + 3661)]).ends_with(" 1 day,  1:01:01\n"));
+        assert!(uptime_short(&[up("a", 1, 200_000)], "09:42:20").contains("up 2 days,  7:33, a"));
+    }
+
+    #[test]
+    fn json_has_numbers_and_words() {
+        let mut domains = two();
+        domains[1].info.flags |= DomainFlags::SHUTDOWN;
+        domains[1].info.shutdown_reason = Some(ShutdownReason::SoftReset);
+        let json = serde_json::to_value(list_json(&domains)).unwrap();
+        assert_eq!(json[0]["memory_kib"], 2048 * 1024);
+        assert_eq!(json[1]["state"], serde_json::json!(["blocked", "shutdown"]));
+        assert_eq!(json[1]["shutdown_reason"], "soft_reset");
+        assert!(json[0].get("shutdown_reason").is_none());
+    }
 }

@@ -206,7 +206,9 @@ fn pci_address(device: &PciAddress) -> String {
 }
 
 fn cpus_json(topology: &Topology) -> Value {
-    present(&topology.cpus).map(|(cpu, t)| json!({"cpu": cpu, "core": t.core, "socket": t.socket, "node": t.node})).collect()
+    present(&topology.cpus)
+        .map(|(cpu, t)| json!({"cpu": cpu, "core": t.core, "socket": t.socket, "node": t.node}))
+        .collect()
 }
 
 fn devices_json(topology: &Topology) -> Value {
@@ -215,8 +217,162 @@ fn devices_json(topology: &Topology) -> Value {
 }
 
 fn nodes_json(topology: &Topology) -> Value {
-    let node = |(number, node): (usize, &NumaNode)| {
-        json!({"node": number, "memory_bytes": node.size, "free_bytes": node.free, "distances": node.distances})
-    };
+    let node = |(number, node): (usize, &NumaNode)| json!({"node": number, "memory_bytes": node.size, "free_bytes": node.free, "distances": node.distances});
     present(&topology.nodes).map(node).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libxc::Mfn;
+
+    fn host() -> Host {
+        let pages = |mib: u64| mib * 256;
+        Host {
+            uname: Uname {
+                host: "labhost".into(),
+                release: "6.1.0-56-amd64".into(),
+                version: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)".into(),
+                machine: "x86_64".into(),
+            },
+            physical: PhysInfo {
+                threads_per_core: 1,
+                cores_per_socket: 2,
+                nr_cpus: 2,
+                max_cpu_id: 1,
+                nr_nodes: 1,
+                max_node_id: 0,
+                cpu_khz: 2_445_427,
+                capabilities: HostCapabilities::PV
+                    | HostCapabilities::HVM
+                    | HostCapabilities::HAP
+                    | HostCapabilities::GNTTAB_V1
+                    | HostCapabilities::GNTTAB_V2,
+                arch_capabilities: 0,
+                total_pages: pages(4095),
+                free_pages: pages(1876) + 3,
+                scrub_pages: 0,
+                outstanding_pages: 0,
+                max_mfn: Mfn(0),
+                hw_cap: [0x178bf3fd, 0x80002001, 0x20100800, 7, 0, 0, 0, 0],
+            },
+            sharing_freed_pages: 0,
+            sharing_used_frames: 0,
+            free_cpus: 0,
+            version: Version {
+                major: 4,
+                minor: 17,
+                extra: ".7".into(),
+                compiler: "x86_64-linux-gnu-gcc (Debian 12.2.0-14+deb12u1) 12.2.0".into(),
+                compile_by: "pkg-xen-devel".into(),
+                compile_domain: "lists.alioth.debian.org".into(),
+                compile_date: "Wed Nov  4 16:52:28 UTC 2026".into(),
+                capabilities: "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ".into(),
+                changeset: String::new(),
+                virt_start: 0xffff_8000_0000_0000,
+                pagesize: 4096,
+                commandline: "console=com1 com1=115200,8n1 dom0_mem=2048M,max:2048M loglvl=all guest_loglvl=all".into(),
+                build_id: "151b373fd64b321593bf987fd923cd10dabadac4".into(),
+            },
+            scheduler: "credit2",
+        }
+    }
+
+    fn topology() -> Topology {
+        Topology {
+            cpus: (0..2).map(|core| Some(CpuTopology { core, socket: 0, node: 0 })).chain([None]).collect(),
+            devices: vec![(PciAddress { segment: 0, bus: 0, devfn: 0x1d }, None)],
+            nodes: vec![Some(NumaNode { size: 5120 << 20, free: 1876 << 20, distances: vec![Some(10)] })],
+        }
+    }
+
+    // The texts were printed by stock xl 4.17.
+
+    const BEFORE: &str = "\
+host                   : labhost
+release                : 6.1.0-56-amd64
+version                : #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (2026-11-16)
+machine                : x86_64
+nr_cpus                : 2
+max_cpu_id             : 1
+nr_nodes               : 1
+cores_per_socket       : 2
+threads_per_core       : 1
+cpu_mhz                : 2445.427
+hw_caps                : 178bf3fd:80002001:20100800:00000007:00000000:00000000:00000000:00000000
+virt_caps              : pv hvm hap gnttab-v1 gnttab-v2
+total_memory           : 4095
+free_memory            : 1876
+sharing_freed_memory   : 0
+sharing_used_memory    : 0
+outstanding_claims     : 0
+free_cpus              : 0
+";
+    const TOPOLOGY: &str = "\
+cpu_topology           :
+cpu:    core    socket     node
+  0:       0        0        0
+  1:       1        0        0
+device topology        :
+device           node
+No device topology data available
+numa_info              :
+node:    memsize    memfree    distances
+   0:      5120       1876      10
+";
+    const AFTER: &str = "xen_major              : 4
+xen_minor              : 17
+xen_extra              : .7
+xen_version            : 4.17.7
+xen_caps               : xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 \n\
+xen_scheduler          : credit2
+xen_pagesize           : 4096
+platform_params        : virt_start=0xffff800000000000
+xen_changeset          : \n\
+xen_commandline        : console=com1 com1=115200,8n1 dom0_mem=2048M,max:2048M loglvl=all guest_loglvl=all
+cc_compiler            : x86_64-linux-gnu-gcc (Debian 12.2.0-14+deb12u1) 12.2.0
+cc_compile_by          : pkg-xen-devel
+cc_compile_domain      : lists.alioth.debian.org
+cc_compile_date        : Wed Nov  4 16:52:28 UTC 2026
+build_id               : 151b373fd64b321593bf987fd923cd10dabadac4
+xend_config_format     : 4
+";
+
+    #[test]
+    fn info_is_stock_xls_text() {
+        assert_eq!(info(&host(), None), format!("{BEFORE}{AFTER}"));
+        assert_eq!(info(&host(), Some(&topology())), format!("{BEFORE}{TOPOLOGY}{AFTER}"));
+    }
+
+    #[test]
+    fn a_key_chooses_values_by_their_beginning() {
+        assert_eq!(info_values(&host(), "nr_"), "2\n1\n");
+        assert_eq!(info_values(&host(), "xen_version"), "4.17.7\n");
+        assert_eq!(info_values(&host(), "virt_caps"), "pv hvm hap gnttab-v1 gnttab-v2\n");
+        assert_eq!(info_values(&host(), "nothing"), "");
+    }
+
+    #[test]
+    fn directio_is_told_for_each_kind_of_guest() {
+        let has = HostCapabilities::PV | HostCapabilities::HVM | HostCapabilities::DIRECTIO;
+        assert_eq!(virt_caps(has), "pv hvm hvm_directio pv_directio");
+        assert_eq!(virt_caps(HostCapabilities::PV | HostCapabilities::DIRECTIO), "pv pv_directio");
+    }
+
+    #[test]
+    fn known_devices_are_listed() {
+        let mut topology = topology();
+        topology.devices[0].1 = Some(1);
+        assert!(info(&host(), Some(&topology)).contains("device           node\n0000:00:03.5      1\nnuma_info"));
+    }
+
+    #[test]
+    fn json_has_the_tables_keys() {
+        let json = serde_json::to_value(info_json(&host(), Some(&topology()))).unwrap();
+        assert_eq!(json["free_memory"], 1876);
+        assert_eq!(json["cpu_mhz"], 2445.427);
+        assert_eq!(json["virt_caps"], json!(["pv", "hvm", "hap", "gnttab-v1", "gnttab-v2"]));
+        assert_eq!(json["cpu_topology"][1], json!({"cpu": 1, "core": 1, "socket": 0, "node": 0}));
+        assert_eq!(json["numa_info"][0]["distances"], json!([10]));
+    }
 }

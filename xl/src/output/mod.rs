@@ -1,6 +1,11 @@
 //! What commands print: tables as stock xl prints them, and JSON.
 
+mod bitmap;
+pub(crate) mod domains;
+pub(crate) mod host;
+
 use crate::failure::Failure;
+use serde::Serialize;
 use std::io::{self, Write};
 
 /// Writes a command's whole output at once. A reader that has gone away is no failure.
@@ -10,6 +15,12 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(1, format!("writing the output: {e}"))),
         _ => Ok(()),
     }
+}
+
+/// Writes a value as JSON (docs/json-output.md).
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(1, format!("making JSON: {e}")))?;
+    print(&(text + "\n"))
 }
 
 /// Says on standard error why the command failed.
