@@ -4,8 +4,10 @@
 
 pub mod ctx;
 pub mod defaults;
+pub mod domain;
 pub mod error;
 pub mod event;
+pub mod host;
 pub mod paths;
 pub mod stream;
 pub mod types;

@@ -1,0 +1,18 @@
+//! Requests to a domain that need no answer: sysrq keys, triggers.
+
+use crate::Ctx;
+use crate::error::{Result, ResultExt};
+use crate::xenstore::Store;
+use libxc::DomId;
+use libxc::domain::Trigger;
+
+/// Presses a sysrq key in a domain's kernel (`libxl_send_sysrq`).
+pub fn send_sysrq(ctx: &Ctx, domid: DomId, key: char) -> Result<()> {
+    let node = format!("/local/domain/{domid}/control/sysrq");
+    ctx.xs()?.write_bytes(&node, key.to_string().as_bytes()).with_context(|| format!("sending domain {domid} a sysrq"))
+}
+
+/// Sends a vCPU of a domain a trigger (`libxl_send_trigger`).
+pub fn send_trigger(ctx: &Ctx, domid: DomId, trigger: Trigger, vcpu: u32) -> Result<()> {
+    ctx.xc()?.send_trigger(domid, trigger, vcpu).with_context(|| format!("sending domain {domid} a trigger"))
+}

@@ -1,0 +1,7 @@
+//! Domains: their birth, life and end.
+
+pub mod balloon;
+pub mod control;
+pub mod info;
+pub mod shutdown;
+pub mod vcpu;

@@ -1,0 +1,4 @@
+//! The host: its hardware, hypervisor, CPU pools and schedulers.
+
+pub mod cpupool;
+pub mod pci;
