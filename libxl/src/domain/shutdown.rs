@@ -3,14 +3,13 @@
 use super::info;
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::event::{self, Deadline};
 use crate::types::DomainType;
-use crate::xenstore::{Client, Store};
+use crate::xenstore::Store;
 use libxc::DomId;
 use libxc::domain::{DomainFlags, ShutdownReason};
 use libxc::hvm::HvmParam;
-use nix::poll::{PollFd, PollFlags, PollTimeout};
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a guest may take to notice a request.
 const ACKNOWLEDGEMENT: Duration = Duration::from_secs(60);
@@ -46,9 +45,8 @@ pub fn request(ctx: &Ctx, domid: DomId, what: Request) -> Result<()> {
         return Err(Error::new(ErrorKind::NoParavirt, text));
     }
     let node = format!("/local/domain/{domid}/control/shutdown");
-    let xs = ctx.xs()?;
-    xs.write_bytes(&node, what.word().as_bytes())?;
-    wait_until_taken(xs, &node, ACKNOWLEDGEMENT).with_context(|| format!("asking domain {domid} to {}", what.word()))
+    ctx.xs()?.write_bytes(&node, what.word().as_bytes())?;
+    wait_until_taken(ctx, &node, ACKNOWLEDGEMENT).with_context(|| format!("asking domain {domid} to {}", what.word()))
 }
 
 /// Whether something in the guest reads requests: always, but for HVM guests without PV drivers.
@@ -61,43 +59,10 @@ fn listens(ctx: &Ctx, domid: DomId) -> Result<bool> {
 }
 
 /// Waits until the node is empty or gone, which is how a guest says that it has read it.
-fn wait_until_taken(xs: &Client, node: &str, at_most: Duration) -> Result<()> {
-    let deadline = Instant::now() + at_most;
-    let _watch = xs.watch(node)?;
-    loop {
-        xs.take_events()?;
-        if xs.read_optional(node)?.is_none_or(|value| value.is_empty()) {
-            return Ok(());
-        }
-        if !wait_for_event(xs, Some(deadline))? {
-            let text = format!("it has not taken notice within {} s", at_most.as_secs());
-            return Err(Error::new(ErrorKind::TimedOut, text));
-        }
-    }
-}
-
-/// Waits for a watch event, at most until the deadline; tells whether one came.
-fn wait_for_event(xs: &Client, deadline: Option<Instant>) -> Result<bool> {
-    while !xs.has_events() {
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Ok(false);
-                }
-                // Rounded up, so that the wait does not end just before the deadline.
-                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
-            }
-        };
-        let mut ready = [PollFd::new(xs.as_fd(), PollFlags::POLLIN)];
-        match nix::poll::poll(&mut ready, timeout) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
-            Ok(_) => return Ok(true),
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(true)
+fn wait_until_taken(ctx: &Ctx, node: &str, at_most: Duration) -> Result<()> {
+    let what = format!("it has not taken notice within {} s", at_most.as_secs());
+    let taken = |value: Option<&str>| Ok(value.is_none_or(str::is_empty).then_some(()));
+    event::wait_node(ctx, node, Deadline::after(at_most), &what, taken)
 }
 
 /// How a domain that was waited for has ended.
@@ -113,13 +78,11 @@ pub enum End {
 ///
 /// With `until_gone`, a domain that has shut down is told of and waited for on, until it is destroyed.
 pub fn wait_for_ends(ctx: &Ctx, domids: &[DomId], until_gone: bool, mut tell: impl FnMut(DomId, End)) -> Result<()> {
-    let xs = ctx.xs()?;
-    let _watch = xs.watch("@releaseDomain")?;
+    let watch = ctx.xs()?.watch("@releaseDomain")?;
     let mut waiting: Vec<(DomId, Option<End>)> = domids.iter().map(|domid| (*domid, None)).collect();
-    loop {
-        xs.take_events()?;
+    event::wait_until(ctx, &watch, Deadline::NEVER, "the domains still run", || {
         let mut still = Vec::new();
-        for (domid, told) in waiting {
+        for (domid, told) in waiting.drain(..) {
             let end = end_of(ctx, domid)?;
             if let Some(end) = end.filter(|_| end != told) {
                 tell(domid, end);
@@ -128,12 +91,9 @@ pub fn wait_for_ends(ctx: &Ctx, domids: &[DomId], until_gone: bool, mut tell: im
                 still.push((domid, end));
             }
         }
-        if still.is_empty() {
-            return Ok(());
-        }
         waiting = still;
-        wait_for_event(xs, None)?;
-    }
+        Ok(waiting.is_empty().then_some(()))
+    })
 }
 
 /// Whether and how a domain has ended.
@@ -148,21 +108,26 @@ fn end_of(ctx: &Ctx, domid: DomId) -> Result<Option<End>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::Paths;
     use crate::xenstore::fake::Fake;
     use std::thread;
 
     const NODE: &str = "/local/domain/3/control/shutdown";
 
+    fn ctx(fake: &Fake) -> Ctx {
+        Ctx::new(Paths::installed("/usr".as_ref())).with_xs(fake.connect())
+    }
+
     #[test]
     fn a_guest_takes_notice_by_emptying_the_node() {
         let fake = Fake::new();
         fake.set(NODE, b"poweroff");
-        let xs = fake.connect();
+        let ctx = ctx(&fake);
         let guest = thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             fake.set(NODE, b"");
         });
-        wait_until_taken(&xs, NODE, Duration::from_secs(10)).unwrap();
+        wait_until_taken(&ctx, NODE, Duration::from_secs(10)).unwrap();
         guest.join().unwrap();
     }
 
@@ -170,7 +135,7 @@ mod tests {
     fn a_guest_that_does_nothing_is_given_up() {
         let fake = Fake::new();
         fake.set(NODE, b"reboot");
-        let error = wait_until_taken(&fake.connect(), NODE, Duration::from_millis(30)).unwrap_err();
+        let error = wait_until_taken(&ctx(&fake), NODE, Duration::from_millis(30)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }
