@@ -8,6 +8,7 @@ pub mod cpuid;
 pub mod domain;
 pub mod error;
 pub mod evtchn;
+pub mod flask;
 pub mod foreign;
 mod handle;
 pub mod host;

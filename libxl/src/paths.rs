@@ -25,6 +25,8 @@ pub struct Paths {
     pub libexec_bin: PathBuf,
     /// hvmloader and other firmware (`XENFIRMWAREDIR`).
     pub firmware: PathBuf,
+    /// The device model (`QEMU_XEN_PATH`).
+    pub qemu: PathBuf,
     /// The helper that copies a domain's memory.
     pub save_helper: PathBuf,
     /// The helper that converts streams of Xen before 4.6.
@@ -54,6 +56,7 @@ impl Paths {
             save_helper: libexec_bin.join("libxl-save-helper"),
             convert_helper: libexec_bin.join("convert-legacy-stream"),
             firmware: libexec.join("boot"),
+            qemu: "/usr/libexec/xen-qemu-system-i386".into(),
             libexec_bin,
             xenstored_socket: "/run/xenstored/socket".into(),
             xenbus_device: "/dev/xen/xenbus".into(),

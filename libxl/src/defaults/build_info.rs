@@ -111,8 +111,8 @@ fn device_model(b_info: &mut DomainBuildInfo, host: &dyn HostFacts) -> Result<()
         };
         return Ok(());
     }
-    let program = b_info.device_model.as_deref().unwrap_or(host.qemu());
-    b_info.device_model_version = match host.is_executable(program) {
+    let program = b_info.device_model.clone().unwrap_or_else(|| host.qemu());
+    b_info.device_model_version = match host.is_executable(&program) {
         Ok(true) => DeviceModelVersion::QemuXen,
         Ok(false) => return Err(Error::fail(format!("the device model {program} is not executable"))),
         Err(e) if e.kind() == ErrorKind::NotFound => {

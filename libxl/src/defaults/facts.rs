@@ -23,13 +23,13 @@ pub trait HostFacts {
     fn capabilities(&self) -> Result<HostCapabilities>;
 
     /// The directory of guest firmware: the PV shim, kernels of stub domains.
-    fn firmware_dir(&self) -> &str;
+    fn firmware_dir(&self) -> String;
 
     /// The directory of hotplug scripts.
-    fn script_dir(&self) -> &str;
+    fn script_dir(&self) -> String;
 
     /// QEMU.
-    fn qemu(&self) -> &str;
+    fn qemu(&self) -> String;
 
     /// What the path leads to, symbolic links followed.
     fn file_kind(&self, path: &str) -> io::Result<FileKind>;

@@ -19,6 +19,7 @@ mod create_info;
 pub mod devices;
 pub mod disk;
 mod facts;
+mod host;
 mod hvm;
 pub mod memory;
 mod stored;

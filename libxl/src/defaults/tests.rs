@@ -23,14 +23,14 @@ impl HostFacts for Host {
     fn capabilities(&self) -> Result<HostCapabilities> {
         Ok(self.capabilities)
     }
-    fn firmware_dir(&self) -> &str {
-        "/usr/lib/xen/boot"
+    fn firmware_dir(&self) -> String {
+        "/usr/lib/xen/boot".into()
     }
-    fn script_dir(&self) -> &str {
-        "/etc/xen/scripts"
+    fn script_dir(&self) -> String {
+        "/etc/xen/scripts".into()
     }
-    fn qemu(&self) -> &str {
-        "/usr/bin/qemu"
+    fn qemu(&self) -> String {
+        "/usr/bin/qemu".into()
     }
     fn file_kind(&self, path: &str) -> io::Result<FileKind> {
         match path {
