@@ -5,12 +5,17 @@
 pub mod ctx;
 pub mod defaults;
 pub mod domain;
+pub mod domid_history;
 pub mod error;
 pub mod event;
+pub mod exec;
 pub mod host;
+pub mod lock;
+pub mod logfile;
 pub mod paths;
 pub mod stream;
 pub mod types;
+pub mod userdata;
 pub mod xenstore;
 
 pub use ctx::Ctx;
