@@ -86,6 +86,10 @@ impl Xc {
     /// Grants the control domains access to a new domain's console and xenstore pages, so that the
     /// guest need not (entries `GNTTAB_RESERVED_CONSOLE` and `GNTTAB_RESERVED_XENSTORE`, xen/grant_table.h).
     pub fn seed_grants(&self, domid: DomId, pages: SeededPages) -> Result<()> {
+        let entries = [
+            (sys::GNTTAB_RESERVED_CONSOLE, grant(domid, pages.console, pages.console_domain)?),
+            (sys::GNTTAB_RESERVED_XENSTORE, grant(domid, pages.store, pages.store_domain)?),
+        ];
         let memory = self.memory()?;
         let mut start: *mut c_void = ptr::null_mut();
         // SAFETY: the handle is open; one frame of version 1 entries is mapped, its address stored in `start`.
@@ -104,17 +108,7 @@ impl Xc {
         };
         let resource = NonNull::new(resource).ok_or_else(|| Error::last("XENMEM_acquire_resource", Some(domid)))?;
         let table: *mut sys::grant_entry_v1 = start.cast();
-        let entries = [
-            (sys::GNTTAB_RESERVED_CONSOLE, pages.console, pages.console_domain),
-            (sys::GNTTAB_RESERVED_XENSTORE, pages.store, pages.store_domain),
-        ];
-        for (index, frame, to) in entries {
-            let entry = sys::grant_entry_v1 {
-                flags: sys::GTF_permit_access as u16,
-                domid: to.0,
-                // A version 1 entry has 32 bits for the frame; the caller gave no more.
-                frame,
-            };
+        for (index, entry) in entries {
             // SAFETY: both reserved entries are in the first of the mapped frame's 512.
             unsafe { table.add(index as usize).write_volatile(entry) };
         }
@@ -124,15 +118,25 @@ impl Xc {
     }
 }
 
+/// An entry of version 1 of the grant table; an empty one where the daemon runs in the domain itself.
+fn grant(domid: DomId, frame: u64, to: DomId) -> Result<sys::grant_entry_v1> {
+    if to == domid {
+        return Ok(sys::grant_entry_v1::default());
+    }
+    let frame = u32::try_from(frame)
+        .map_err(|_| Error::Invalid(format!("page {frame:#x} is too high for a grant of version 1")))?;
+    Ok(sys::grant_entry_v1 { flags: sys::GTF_permit_access as u16, domid: to.0, frame })
+}
+
 /// The pages that [`Xc::seed_grants`] gives access to: guest frames, or machine frames of a PV domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeededPages {
     /// The console's ring.
-    pub console: u32,
+    pub console: u64,
     /// The domain where xenconsoled runs.
     pub console_domain: DomId,
     /// The ring to xenstored.
-    pub store: u32,
+    pub store: u64,
     /// The domain where xenstored runs.
     pub store_domain: DomId,
 }
@@ -162,6 +166,17 @@ impl ForeignMap<'_> {
         let to = self.at_for_writing(offset, bytes.len())?;
         // SAFETY: as in `read`, the other way; the pages are mapped for writing.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        Ok(())
+    }
+
+    /// Copies 64-bit words into the guest.
+    ///
+    /// # Errors
+    /// If they are not all mapped, and for writing.
+    pub fn write_words(&self, offset: usize, words: &[u64]) -> Result<()> {
+        let to = self.at_for_writing(offset, size_of_val(words))?;
+        // SAFETY: as in `write`; bytes are copied, so alignment does not matter.
+        unsafe { ptr::copy_nonoverlapping(words.as_ptr().cast(), to, size_of_val(words)) };
         Ok(())
     }
 

@@ -35,6 +35,7 @@ pub(crate) mod xencall {
         pub(crate) fn xencall_close(handle: *mut Handle) -> c_int;
         pub(crate) fn xencall1(handle: *mut Handle, op: c_uint, arg1: u64) -> c_int;
         pub(crate) fn xencall2(handle: *mut Handle, op: c_uint, arg1: u64, arg2: u64) -> c_int;
+        pub(crate) fn xencall4(handle: *mut Handle, op: c_uint, arg1: u64, arg2: u64, arg3: u64, arg4: u64) -> c_int;
         pub(crate) fn xencall2L(handle: *mut Handle, op: c_uint, arg1: u64, arg2: u64) -> c_long;
         pub(crate) fn xencall_alloc_buffer_pages(handle: *mut Handle, pages: usize) -> *mut c_void;
         pub(crate) fn xencall_free_buffer_pages(handle: *mut Handle, buffer: *mut c_void, pages: usize);

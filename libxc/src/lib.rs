@@ -4,6 +4,7 @@
 //! xenstore or of configuration files.
 
 mod buffer;
+pub mod build;
 pub mod cpuid;
 pub mod domain;
 pub mod error;

@@ -3,8 +3,9 @@
 #![allow(unsafe_code)]
 
 use crate::buffer::{Buffer, plain};
+use crate::handle::xencall::xencall4;
 use crate::hypercall::{Op, op};
-use crate::{DomId, Error, Gfn, Result, Xc};
+use crate::{DomId, Error, Gfn, Mfn, Result, Xc};
 use nix::errno::Errno;
 use std::ffi::c_void;
 use xenctrl_sys as sys;
@@ -20,6 +21,7 @@ plain!(
     sys::xen_add_to_physmap,
     sys::xen_remove_from_physmap,
     sys::e820entry,
+    sys::mmuext_op,
 );
 
 /// Where Xen takes memory from, and what it gives (`XENMEMF_*`).
@@ -265,6 +267,21 @@ impl Xc {
         let mut args = sys::xen_add_to_physmap { domid: domid.0, size: 0, space, idx, gpfn: at.0 };
         // SAFETY: the structure of this operation; no address in it.
         unsafe { self.memory_op(op!(XENMEM_add_to_physmap), Some(domid), &mut args) }.map(drop)
+    }
+
+    /// Makes a PV domain's page the root of page tables of four levels: Xen checks them all, and from now
+    /// on every change to them.
+    pub fn pin_page_tables(&self, domid: DomId, root: Mfn) -> Result<()> {
+        let pin = sys::mmuext_op {
+            cmd: sys::MMUEXT_PIN_L4_TABLE,
+            arg1: sys::mmuext_op__bindgen_ty_1 { mfn: root.0 },
+            arg2: sys::mmuext_op__bindgen_ty_2::default(),
+        };
+        let pin = Buffer::of(self, &[pin])?;
+        let (hypercall, count, done) = (sys::__HYPERVISOR_mmuext_op, 1, 0);
+        // SAFETY: `pin` has one operation; a null `done` is not filled in.
+        let rc = unsafe { xencall4(self.call(), hypercall, pin.arg(), count, done, domid.0.into()) };
+        if rc < 0 { Err(Error::last("MMUEXT_PIN_L4_TABLE", Some(domid))) } else { Ok(()) }
     }
 
     /// Takes a page out of the physmap of an HVM or PVH domain.

@@ -72,7 +72,7 @@ pub struct PvLayout {
     pub init_p2m: Option<u64>,
     /// Whether the ramdisk stays out of the initial mapping.
     pub unmapped_initrd: bool,
-    paddr_offset: u64,
+    pub(crate) paddr_offset: u64,
 }
 
 impl PvLayout {
