@@ -1,0 +1,262 @@
+//! What is wrong with a configuration, told so that it can be put right: where, what, and what was expected.
+
+use super::source::{Source, Span};
+use std::fmt::Write;
+
+/// How many findings are kept; the rest are only counted, so that junk input cannot fill the memory.
+const MAX_KEPT: usize = 100;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration is used as it stands.
+    Warning,
+    /// The configuration is refused.
+    Error,
+}
+
+/// One finding at one place.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where, if it is about a place.
+    pub span: Option<Span>,
+    /// What, in one line.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The exit status that stock xl has for this error.
+    pub status: i32,
+}
+
+impl Diagnostic {
+    /// Sets the exit status of this error, which is 1 otherwise.
+    pub fn status(&mut self, status: i32) -> &mut Diagnostic {
+        self.status = status;
+        self
+    }
+
+    /// Adds what to do.
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Diagnostic {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The findings of a parse, in the order they were made.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    kept: Vec<Diagnostic>,
+    /// The latest finding that was not kept.
+    last_dropped: Option<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+    strict: bool,
+}
+
+impl Diagnostics {
+    /// No findings yet. If `strict`, whatever would be ignored is an error.
+    pub fn new(strict: bool) -> Diagnostics {
+        Diagnostics { strict, ..Diagnostics::default() }
+    }
+
+    /// Records an error at a place.
+    pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Error, Some(span), message.into())
+    }
+
+    /// Records an error about the configuration as a whole.
+    pub fn error_overall(&mut self, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Error, None, message.into())
+    }
+
+    /// Records a warning at a place.
+    pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Warning, Some(span), message.into())
+    }
+
+    /// Records something that has no effect: a warning, but an error if strict.
+    pub fn ignored(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        let severity = if self.strict { Severity::Error } else { Severity::Warning };
+        self.push(severity, Some(span), message.into())
+    }
+
+    fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        let diagnostic = Diagnostic { severity, span, message, help: None, status: 1 };
+        if *count > MAX_KEPT {
+            return self.last_dropped.insert(diagnostic);
+        }
+        self.kept.push(diagnostic);
+        let last = self.kept.len() - 1;
+        &mut self.kept[last]
+    }
+
+    /// The findings, but at most a hundred of each severity.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.kept.iter()
+    }
+
+    /// Whether the configuration is refused.
+    pub fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The exit status: 0, or that of the first error.
+    pub fn exit_status(&self) -> i32 {
+        self.kept.iter().find(|d| d.severity == Severity::Error).map_or(0, |d| d.status)
+    }
+
+    /// The findings as text for standard error, each with its line and a caret under the place.
+    pub fn render(&self, source: &Source) -> String {
+        let mut out = String::new();
+        for diagnostic in &self.kept {
+            diagnostic.render(source, &mut out);
+        }
+        let dropped = self.errors + self.warnings - self.kept.len();
+        if dropped > 0 {
+            let _ = writeln!(out, "{}: and {dropped} more", source.name());
+        }
+        out
+    }
+}
+
+/// Longer lines are shown in part, around the place.
+const MAX_LINE: usize = 160;
+
+impl Diagnostic {
+    /// `file:line:column: error: message`, the line, a caret, and the help.
+    fn render(&self, source: &Source, out: &mut String) {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        let Some(span) = self.span else {
+            let _ = writeln!(out, "{}: {severity}: {}", source.name(), self.message);
+            self.render_help("", out);
+            return;
+        };
+        let at = source.locate(span.start);
+        let _ = writeln!(out, "{}:{}:{}: {severity}: {}", at.name, at.line, at.column, self.message);
+        let number = at.line.to_string();
+        let margin = " ".repeat(number.len());
+
+        let first = (at.column - 1).saturating_sub(MAX_LINE / 2);
+        let shown: String = at.text.chars().skip(first).take(MAX_LINE).map(printable).collect();
+        let caret_at = (at.column - 1 - first).min(shown.chars().count());
+        let width = source.slice(span).lines().next().unwrap_or_default().chars().count();
+        let width = width.min(shown.chars().count() - caret_at).max(1);
+        let _ = writeln!(out, " {number} | {shown}");
+        let _ = writeln!(out, " {margin} | {}{}", " ".repeat(caret_at), "^".repeat(width));
+        self.render_help(&format!(" {margin} "), out);
+    }
+
+    fn render_help(&self, margin: &str, out: &mut String) {
+        if let Some(help) = &self.help {
+            let _ = writeln!(out, "{margin}= {help}");
+        }
+    }
+}
+
+/// Control characters would move the caret or the terminal's state.
+fn printable(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// The candidate that is nearest to a mistyped name, if one is near enough to be meant.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = name.chars().count();
+    if length > 64 {
+        return None;
+    }
+    let allowed = (length / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(&name.to_lowercase(), candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, with a swap of neighbours counted as one.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        rows[i][0] = i;
+        for j in 1..=b.len() {
+            let substituted = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            rows[i][j] = substituted.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                rows[i][j] = rows[i][j].min(rows[i - 2][j - 2] + 1);
+            }
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_the_line_and_a_caret_under_the_place() {
+        let source = Source::new("a.cfg", b"name=\"a\"\nmemroy=64\n");
+        let mut diagnostics = Diagnostics::new(false);
+        diagnostics.warning(Span::new(9, 15), "unknown key `memroy'").help("did you mean `memory'?");
+        assert_eq!(
+            diagnostics.render(&source),
+            "a.cfg:2:1: warning: unknown key `memroy'\n 2 | memroy=64\n   | ^^^^^^\n   = did you mean `memory'?\n"
+        );
+        assert_eq!(diagnostics.exit_status(), 0);
+    }
+
+    #[test]
+    fn first_error_gives_the_status_even_after_many_warnings() {
+        let mut diagnostics = Diagnostics::new(false);
+        for _ in 0..1000 {
+            diagnostics.warning(Span::default(), "w");
+        }
+        diagnostics.error(Span::default(), "pci").status(6);
+        diagnostics.error(Span::default(), "other");
+        assert_eq!(diagnostics.exit_status(), 6);
+        assert!(diagnostics.render(&Source::new("x", b"")).ends_with("x: and 900 more\n"));
+    }
+
+    #[test]
+    fn strict_makes_ignored_things_errors() {
+        let mut diagnostics = Diagnostics::new(true);
+        diagnostics.ignored(Span::default(), "unknown key");
+        assert!(diagnostics.has_errors());
+    }
+
+    #[test]
+    fn long_and_odd_lines_are_cut_around_the_place() {
+        let mut line = vec![b'x'; 10_000];
+        line[5_000] = 0x1b;
+        let source = Source::new("a", &line);
+        let mut diagnostics = Diagnostics::new(false);
+        diagnostics.error(Span::new(5_000, 5_001), "control character");
+        let text = diagnostics.render(&source);
+        assert!(text.lines().all(|l| l.len() < 200) && !text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn nearest_name_is_near() {
+        let keys = ["memory", "maxmem", "name", "vif", "vnc"];
+        assert_eq!(nearest("memroy", keys), Some("memory"));
+        assert_eq!(nearest("Name", keys), Some("name"));
+        assert_eq!(nearest("bridge", keys), None);
+        assert_eq!(nearest(&"m".repeat(1_000_000), keys), None);
+    }
+}

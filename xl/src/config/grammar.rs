@@ -1,0 +1,379 @@
+//! The grammar of xl's configuration language: settings of values, lists and lists of lists.
+
+use super::diagnostic::Diagnostics;
+use super::lexer::{Lexer, Token};
+use super::source::{Source, Span, Text};
+use std::cell::Cell;
+use std::collections::HashMap;
+
+/// Deepest nesting of lists. Nothing of xl's has more than two levels.
+const MAX_DEPTH: usize = 100;
+
+/// The value of a setting or an item of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The value itself.
+    pub kind: Kind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A single value or a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number, as it is written.
+    Number(String),
+    /// A string, decoded.
+    String(String),
+    /// A list.
+    List(Vec<Value>),
+}
+
+impl Value {
+    /// The text of a single value, number or string: stock xl does not tell them apart.
+    pub fn atom(&self) -> Option<Text<'_>> {
+        match &self.kind {
+            Kind::Number(text) => Some(Text::new(text, self.span)),
+            Kind::String(text) => {
+                // Within the quotes, if there are any in the source.
+                let inner = Span::new(self.span.start + 1, self.span.end.saturating_sub(1));
+                let quoted = self.span.end - self.span.start == text.len() + 2;
+                Some(Text::new(text, if quoted { inner } else { self.span }))
+            }
+            Kind::List(_) => None,
+        }
+    }
+
+    /// The items, if this is a list.
+    pub fn list(&self) -> Option<&[Value]> {
+        match &self.kind {
+            Kind::List(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+/// What a configuration says about one key.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key.
+    pub name: String,
+    /// Where the key stands.
+    pub name_span: Span,
+    /// Its value: the last one given, with whatever `+=` added to it.
+    pub value: Value,
+    /// Whether the last operator was `+=`.
+    pub appended: bool,
+    /// Whether somebody asked for it.
+    pub used: Cell<bool>,
+}
+
+/// The settings of a configuration, in the order in which their keys first appear.
+#[derive(Debug, Default)]
+pub struct Settings {
+    all: Vec<Setting>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Settings {
+    /// What is said about a key. It counts as used from now on.
+    pub fn get(&self, name: &str) -> Option<&Setting> {
+        let setting = &self.all[*self.by_name.get(name)?];
+        setting.used.set(true);
+        Some(setting)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.all.iter()
+    }
+
+    /// Gives a key its value, or adds to it.
+    pub fn store(&mut self, name: String, name_span: Span, value: Value, append: bool, diagnostics: &mut Diagnostics) {
+        let Some(&index) = self.by_name.get(&name) else {
+            self.by_name.insert(name.clone(), self.all.len());
+            self.all.push(Setting { name, name_span, value, appended: append, used: Cell::new(false) });
+            return;
+        };
+        let setting = &mut self.all[index];
+        setting.name_span = name_span;
+        setting.appended = append;
+        if !append {
+            setting.value = value;
+            return;
+        }
+        let span = value.span;
+        match (&mut setting.value.kind, value.kind) {
+            (Kind::List(items), Kind::List(more)) => items.extend(more),
+            (Kind::Number(text) | Kind::String(text), Kind::Number(more) | Kind::String(more)) => {
+                text.push_str(&more);
+                // The parts stand in two places: what is wrong with the whole is shown at the added one.
+                setting.value.span = span;
+            }
+            (kind, _) => {
+                let was = if matches!(kind, Kind::List(_)) { "a list" } else { "a single value" };
+                diagnostics.error(span, format!("`{name}' is {was}: only {was} can be added to it"));
+            }
+        }
+    }
+}
+
+/// Parses a source. After an error it goes on at the next setting, so that one run tells of all of them.
+pub fn parse(source: &Source, diagnostics: &mut Diagnostics) -> Settings {
+    let mut parser = Parser {
+        lexer: Lexer::new(source.bytes()),
+        token: Token::Newline,
+        span: Span::default(),
+        settings: Settings::default(),
+        diagnostics,
+    };
+    if parser.advance().is_err() {
+        parser.recover();
+    }
+    while parser.token != Token::End {
+        if parser.statement().is_err() {
+            parser.recover();
+        }
+    }
+    parser.settings
+}
+
+/// An error has been reported.
+struct Reported;
+
+struct Parser<'a> {
+    lexer: Lexer<'a>,
+    token: Token,
+    span: Span,
+    settings: Settings,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Parser<'_> {
+    fn advance(&mut self) -> Result<(), Reported> {
+        match self.lexer.next() {
+            Ok((token, span)) => {
+                (self.token, self.span) = (token, span);
+                Ok(())
+            }
+            Err(e) => {
+                self.span = e.span;
+                let diagnostic = self.diagnostics.error(e.span, e.message);
+                if let Some(help) = e.help {
+                    diagnostic.help(help);
+                }
+                Err(Reported)
+            }
+        }
+    }
+
+    /// Goes on at the next line that looks like a setting. What is wrong there is reported and skipped in turn.
+    fn recover(&mut self) {
+        loop {
+            self.lexer.skip_to_setting(self.span.start);
+            if self.advance().is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// An empty statement, or a setting and the end of its line.
+    fn statement(&mut self) -> Result<(), Reported> {
+        if let Token::Name(name) = &self.token {
+            let (name, name_span) = (name.clone(), self.span);
+            self.setting(name, name_span)?;
+        }
+        match self.token {
+            Token::Newline | Token::Semicolon => self.advance(),
+            Token::End => Ok(()),
+            _ => Err(self.expected("the end of the line")),
+        }
+    }
+
+    fn setting(&mut self, name: String, name_span: Span) -> Result<(), Reported> {
+        self.advance()?;
+        let append = match self.token {
+            Token::Assign => false,
+            Token::Append => true,
+            _ => return Err(self.expected(&format!("`=' after `{name}'"))),
+        };
+        self.advance()?;
+        let value = self.value()?;
+        self.settings.store(name, name_span, value, append, self.diagnostics);
+        Ok(())
+    }
+
+    /// A value; lists are collected on a stack of their own, not on the machine's.
+    fn value(&mut self) -> Result<Value, Reported> {
+        let mut open: Vec<(usize, Vec<Value>)> = Vec::new();
+        loop {
+            let kind = match &self.token {
+                Token::Number(text) => Kind::Number(text.clone()),
+                Token::String(text) => Kind::String(text.clone()),
+                Token::Open => {
+                    if open.len() == MAX_DEPTH {
+                        self.diagnostics.error(self.span, format!("lists are nested more than {MAX_DEPTH} deep"));
+                        return Err(Reported);
+                    }
+                    open.push((self.span.start, Vec::new()));
+                    self.advance()?;
+                    self.skip_newlines()?;
+                    if self.token != Token::Close {
+                        continue;
+                    }
+                    Kind::List(open.pop().map(|(_, items)| items).unwrap_or_default())
+                }
+                _ => return Err(self.expected(if open.is_empty() { "a value" } else { "a value or `]'" })),
+            };
+            let value = Value { kind, span: self.span };
+            self.advance()?;
+            if let Some(value) = self.close(value, &mut open)? {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// Puts a value into the innermost open list and closes every list that ends here. Gives the value that is
+    /// complete when no list is open any more.
+    fn close(&mut self, mut value: Value, open: &mut Vec<(usize, Vec<Value>)>) -> Result<Option<Value>, Reported> {
+        loop {
+            let Some((start, mut items)) = open.pop() else { return Ok(Some(value)) };
+            items.push(value);
+            self.skip_newlines()?;
+            if self.token == Token::Comma {
+                self.advance()?;
+                self.skip_newlines()?;
+                if self.token != Token::Close {
+                    open.push((start, items));
+                    return Ok(None);
+                }
+            } else if self.token != Token::Close {
+                return Err(self.expected("`,' or `]'"));
+            }
+            value = Value { kind: Kind::List(items), span: Span::new(start, self.span.end) };
+            self.advance()?;
+        }
+    }
+
+    fn skip_newlines(&mut self) -> Result<(), Reported> {
+        while self.token == Token::Newline {
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    fn expected(&mut self, what: &str) -> Reported {
+        let found = match &self.token {
+            Token::Name(text) | Token::Number(text) => {
+                format!("`{}'", text.chars().take(40).collect::<String>())
+            }
+            Token::String(_) => "a string".to_string(),
+            Token::Comma => "`,'".to_string(),
+            Token::Open => "`['".to_string(),
+            Token::Close => "`]'".to_string(),
+            Token::Assign => "`='".to_string(),
+            Token::Append => "`+='".to_string(),
+            Token::Semicolon => "`;'".to_string(),
+            Token::Newline => "the end of the line".to_string(),
+            Token::End => "the end of the file".to_string(),
+        };
+        let help = match &self.token {
+            Token::Name(text) if text == "true" => Some("yes is 1".to_string()),
+            Token::Name(text) if text == "false" => Some("no is 0".to_string()),
+            Token::Name(text) if what.starts_with("a value") => {
+                Some(format!("put text in quotes: \"{}\"", text.chars().take(40).collect::<String>()))
+            }
+            Token::Name(_) if what == "the end of the line" => {
+                Some("a number has no unit: memory is in MiB, times are in the unit the manual gives".to_string())
+            }
+            _ => None,
+        };
+        let diagnostic = self.diagnostics.error(self.span, format!("expected {what}, found {found}"));
+        if let Some(help) = help {
+            diagnostic.help(help);
+        }
+        Reported
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Settings, Diagnostics) {
+        let mut diagnostics = Diagnostics::new(false);
+        let settings = parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
+        (settings, diagnostics)
+    }
+
+    fn ok(text: &str) -> Settings {
+        let (settings, diagnostics) = read(text);
+        assert!(!diagnostics.has_errors(), "{}", diagnostics.render(&Source::new("t", text.as_bytes())));
+        settings
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        read(text).1.iter().map(|d| d.message.clone()).collect()
+    }
+
+    fn items(settings: &Settings, name: &str) -> Vec<String> {
+        let list = settings.get(name).unwrap().value.list().unwrap();
+        list.iter().map(|v| v.atom().map_or("[]".to_string(), |t| t.text.to_string())).collect()
+    }
+
+    #[test]
+    fn last_setting_wins_and_append_adds() {
+        let settings = ok("a=1\na='2'\nb=['x']\nb+=['y',['z']]\nc='p'; c+='q'\nd+=['new']");
+        assert_eq!(settings.get("a").unwrap().value.atom().unwrap().text, "2");
+        assert_eq!(items(&settings, "b"), ["x", "y", "[]"]);
+        assert_eq!(settings.get("c").unwrap().value.atom().unwrap().text, "pq");
+        assert_eq!(items(&settings, "d"), ["new"]);
+    }
+
+    #[test]
+    fn newlines_are_allowed_inside_lists_only() {
+        assert_eq!(items(&ok("a=[\n\n'x'\n,\n'y',\n\n]\n"), "a"), ["x", "y"]);
+        assert_eq!(items(&ok("a=[\n]"), "a"), Vec::<String>::new());
+        assert_eq!(errors("a=\n1\n"), ["expected a value, found the end of the line"]);
+        assert_eq!(errors("a=['x',,]").len(), 1);
+        assert_eq!(errors("a=[,]").len(), 1);
+        assert_eq!(errors("a=['x' 'y']"), ["expected `,' or `]', found a string"]);
+    }
+
+    #[test]
+    fn goes_on_after_an_error() {
+        let (settings, diagnostics) = read("a=foo\nb=1\nc=[1,\n  x,\n 2]\nd=2\nE=1\nf=3");
+        assert_eq!(diagnostics.iter().count(), 3);
+        for name in ["b", "d", "f"] {
+            assert!(settings.get(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn string_and_list_do_not_add_up() {
+        assert_eq!(errors("a='x'\na+=['y']"), ["`a' is a single value: only a single value can be added to it"]);
+    }
+
+    #[test]
+    fn place_of_a_string_is_inside_its_quotes() {
+        let settings = ok("a='bcd'");
+        let text = settings.get("a").unwrap().value.atom().unwrap();
+        assert_eq!(text.from(1).span, Span::new(4, 6));
+    }
+
+    #[test]
+    fn huge_input_is_answered_at_once() {
+        let list = format!("a=[{}]", "'x',".repeat(100_000));
+        assert_eq!(items(&ok(&list), "a").len(), 100_000);
+        let deep = format!("a={}", "[".repeat(5_000_000));
+        assert_eq!(errors(&deep), ["lists are nested more than 100 deep"]);
+        let nested = format!("a={}{}", "[".repeat(100), "]".repeat(100));
+        ok(&nested);
+        let junk: Vec<u8> = (0..5_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let mut diagnostics = Diagnostics::new(false);
+        parse(&Source::new("t", &junk), &mut diagnostics);
+        assert!(diagnostics.has_errors());
+        let appends = "a+=['x']\n".repeat(100_000);
+        assert_eq!(items(&ok(&appends), "a").len(), 100_000);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the specifications of devices have in common: `key=value,key=value`.
+
+use super::diagnostic::{Diagnostics, nearest};
+use super::keys::Shape;
+use super::number;
+use super::source::Text;
+use std::str::FromStr;
+
+/// The parameters of a specification, without the blanks before them.
+pub(crate) fn tokens(spec: Text<'_>) -> impl Iterator<Item = Text<'_>> {
+    spec.tokens(&[',']).map(Text::skip_spaces)
+}
+
+/// The key and value of a parameter, if the key is one of those known.
+pub(crate) fn pair<'a>(
+    token: Text<'a>,
+    of: &str,
+    known: &'static [(&'static str, Shape)],
+    diagnostics: &mut Diagnostics,
+) -> Option<(&'static str, Text<'a>)> {
+    let (key, value) = token.split_once('=').map_or((token, None), |(key, value)| (key, Some(value)));
+    let name = known.iter().map(|(name, _)| *name).find(|name| *name == key.text);
+    match (name, value) {
+        (Some(name), Some(value)) => return Some((name, value)),
+        (Some(name), None) => {
+            diagnostics.error(token.span, format!("`{name}' needs a value")).help(format!("write {name}=..."));
+        }
+        (None, _) => unknown(key, of, known, diagnostics),
+    }
+    None
+}
+
+/// Tells that a device has no such parameter.
+pub(crate) fn unknown(key: Text<'_>, of: &str, known: &[(&'static str, Shape)], diagnostics: &mut Diagnostics) {
+    let names = || known.iter().map(|(name, _)| *name);
+    let help = match nearest(key.text, names()) {
+        Some(near) => format!("did you mean `{near}'?"),
+        None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    diagnostics.error(key.span, format!("{of} has no parameter `{}'", key.text)).help(help);
+}
+
+/// Sets a value that has names. Whether it was one of them.
+pub(crate) fn choice<T>(value: Text<'_>, what: &str, field: &mut T, diagnostics: &mut Diagnostics) -> bool
+where
+    T: FromStr<Err = libxl::types::UnknownName>,
+{
+    match value.text.parse() {
+        Ok(parsed) => {
+            *field = parsed;
+            true
+        }
+        Err(e) => {
+            let e: libxl::types::UnknownName = e;
+            diagnostics
+                .error(value.span, format!("unknown {what} `{}'", value.text))
+                .help(format!("known are {}", e.known.join(", ")));
+            false
+        }
+    }
+}
+
+/// Sets a number, written as C writes it; text that is none is 0, as `strtoul` has it. Whether the field can hold it.
+pub(crate) fn number_of<N: TryFrom<i128>>(value: Text<'_>, field: &mut N, diagnostics: &mut Diagnostics) -> bool {
+    let number = number::leading(value.text, 0).map_or(0, |n| n.value);
+    match N::try_from(number) {
+        Ok(number) => {
+            *field = number;
+            true
+        }
+        Err(_) => out_of_range(value, diagnostics),
+    }
+}
+
+/// Tells that a number is out of range.
+pub(crate) fn out_of_range(value: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
+    diagnostics.error(value.span, format!("{} is out of range here", value.text));
+    false
+}
+
+/// Sets a yes or no: any number but 0 is yes.
+pub(crate) fn boolean_of(value: Text<'_>, field: &mut bool) {
+    *field = number::leading(value.text, 0).is_some_and(|n| n.value != 0);
+}

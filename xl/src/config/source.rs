@@ -1,0 +1,205 @@
+//! The text of a configuration and places in it.
+
+use std::ops::Range;
+
+/// A place in a [`Source`]: byte offsets, the end not included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: usize,
+    /// Offset after the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The place from `start` up to `end`.
+    pub fn new(start: usize, end: usize) -> Span {
+        Span { start, end }
+    }
+}
+
+/// Everything that is parsed as one configuration: a file, and the `key=value` arguments that follow it.
+///
+/// Bytes, not text: stock xl reads comments in any encoding, so only values have to be UTF-8.
+#[derive(Debug, Default)]
+pub struct Source {
+    bytes: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    name: String,
+    start: usize,
+}
+
+/// Where an offset is, for people: lines and columns count from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Location<'a> {
+    /// The file, or "command line".
+    pub name: &'a str,
+    /// The line in that file.
+    pub line: usize,
+    /// The column in characters.
+    pub column: usize,
+    /// The line itself, without its end.
+    pub text: String,
+}
+
+impl Source {
+    /// The source that is one file, or one argument.
+    pub fn new(name: &str, bytes: &[u8]) -> Source {
+        let mut source = Source::default();
+        source.push(name, bytes);
+        source
+    }
+
+    /// Appends a part on lines of its own, as stock xl appends command line settings to the file.
+    pub fn push(&mut self, name: &str, bytes: &[u8]) {
+        if !self.bytes.is_empty() {
+            self.bytes.push(b'\n');
+        }
+        self.parts.push(Part { name: name.to_string(), start: self.bytes.len() });
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes of a place, as text.
+    pub fn slice(&self, span: Span) -> String {
+        String::from_utf8_lossy(self.bytes.get(span.start..span.end).unwrap_or_default()).into_owned()
+    }
+
+    /// The name of the first part: what the configuration as a whole is called.
+    pub fn name(&self) -> &str {
+        self.parts.first().map_or("", |p| &p.name)
+    }
+
+    /// The file, line and column of an offset.
+    pub fn locate(&self, offset: usize) -> Location<'_> {
+        let offset = offset.min(self.bytes.len());
+        let part = self.parts.iter().rev().find(|p| p.start <= offset);
+        let (name, part_start) = part.map_or(("", 0), |p| (p.name.as_str(), p.start));
+        let before = &self.bytes[part_start..offset];
+        let line_start = before.iter().rposition(|&b| b == b'\n').map_or(part_start, |at| part_start + at + 1);
+        let rest = &self.bytes[line_start..];
+        let line = rest.split(|&b| b == b'\n').next().unwrap_or_default();
+        Location {
+            name,
+            line: before.iter().filter(|&&b| b == b'\n').count() + 1,
+            column: String::from_utf8_lossy(&self.bytes[line_start..offset]).chars().count() + 1,
+            text: String::from_utf8_lossy(line).trim_end_matches('\r').to_string(),
+        }
+    }
+}
+
+/// A piece of a value that knows where in the source it stands, so that a sub-syntax can point at its own parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// The decoded text.
+    pub text: &'a str,
+    /// Where it stands.
+    pub span: Span,
+    /// Whether the source holds these very bytes: not so if the string has escapes, and then every part of it is
+    /// reported at the place of the whole.
+    exact: bool,
+}
+
+impl<'a> Text<'a> {
+    /// A text at a place. It is divisible if the place holds exactly this text.
+    pub fn new(text: &'a str, span: Span) -> Text<'a> {
+        Text { text, span, exact: span.end - span.start == text.len() }
+    }
+
+    /// The part with these byte offsets, which have to be on character boundaries.
+    fn part(self, range: Range<usize>) -> Text<'a> {
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        match self.exact {
+            true => {
+                let start = self.span.start + range.start;
+                Text { text, span: Span::new(start, start + text.len()), exact: true }
+            }
+            false => Text { text, ..self },
+        }
+    }
+
+    /// From this offset on.
+    pub fn from(self, start: usize) -> Text<'a> {
+        self.part(start..self.text.len())
+    }
+
+    /// Up to this offset.
+    pub fn to(self, end: usize) -> Text<'a> {
+        self.part(0..end)
+    }
+
+    /// The non-empty pieces between delimiters, as C's `strtok` gives them.
+    pub fn tokens(self, delimiters: &'static [char]) -> impl Iterator<Item = Text<'a>> {
+        let base = self.text.as_ptr() as usize;
+        self.text
+            .split(delimiters)
+            .filter(|piece| !piece.is_empty())
+            .map(move |piece| self.part(offset_in(base, piece)..offset_in(base, piece) + piece.len()))
+    }
+
+    /// What is before and after the first `delimiter`.
+    pub fn split_once(self, delimiter: char) -> Option<(Text<'a>, Text<'a>)> {
+        let at = self.text.find(delimiter)?;
+        Some((self.to(at), self.from(at + delimiter.len_utf8())))
+    }
+
+    /// What follows the prefix.
+    pub fn strip_prefix(self, prefix: &str) -> Option<Text<'a>> {
+        self.text.starts_with(prefix).then(|| self.from(prefix.len()))
+    }
+
+    /// Without blanks at the start.
+    pub fn skip_spaces(self) -> Text<'a> {
+        self.from(self.text.len() - self.text.trim_start_matches(' ').len())
+    }
+
+    /// Without white space at either end.
+    pub fn trim(self) -> Text<'a> {
+        let start = self.text.len() - self.text.trim_start().len();
+        self.part(start..start.max(self.text.trim_end().len()))
+    }
+}
+
+fn offset_in(base: usize, piece: &str) -> usize {
+    piece.as_ptr() as usize - base
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locates_in_file_and_command_line() {
+        let mut source = Source::new("a.cfg", b"x=1\n\xc3\xa9y=2\r\n");
+        source.push("command line", b"z=3");
+        let y = source.locate(6);
+        assert_eq!((y.name, y.line, y.column, y.text.as_str()), ("a.cfg", 2, 2, "\u{e9}y=2"));
+        let z = source.locate(source.bytes().len() - 1);
+        assert_eq!((z.name, z.line, z.column, z.text.as_str()), ("command line", 1, 3, "z=3"));
+    }
+
+    #[test]
+    fn parts_of_exact_text_have_their_own_place() {
+        let text = Text::new("a=1,, b=2", Span::new(10, 19));
+        let parts: Vec<_> = text.tokens(&[',']).map(Text::skip_spaces).map(|t| (t.text, t.span.start)).collect();
+        assert_eq!(parts, [("a=1", 10), ("b=2", 16)]);
+        let (key, value) = text.split_once('=').unwrap();
+        assert_eq!((key.text, value.span.start), ("a", 12));
+    }
+
+    #[test]
+    fn parts_of_escaped_text_are_at_the_whole() {
+        let text = Text::new("a\tb", Span::new(5, 9));
+        assert_eq!(text.from(2).span, Span::new(5, 9));
+        assert_eq!(text.from(2).text, "b");
+        assert_eq!(Text::new("  ", Span::new(0, 2)).trim().text, "");
+    }
+}
