@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn bits_of_msrs() {
-        let (policy, wrong) = from_flags("host,rdcl-no=1,ibrs-all=s");
+        let (policy, wrong) = from_flags("host,rdcl-no=1,eibrs=s");
         assert_eq!(wrong, 0);
         assert_eq!((policy.msr[0].index, &policy.msr[0].policy[62..]), (0x10a, "k1"));
         assert_eq!(from_flags("host,rdcl-no=10").1, 1);

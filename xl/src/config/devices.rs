@@ -6,7 +6,7 @@ use super::keys;
 use super::number;
 use super::source::Text;
 use libxl::types::{
-    ChannelConnection, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl,
+    ChannelEnd, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl,
     DeviceVkb, DeviceVtpm, Uuid, VkbBackend,
 };
 
@@ -27,9 +27,9 @@ pub(crate) fn vtpm(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Devi
     Some(vtpm)
 }
 
-/// A UUID, with or without hyphens.
+/// A UUID in its usual form, with hyphens.
 pub(crate) fn uuid(value: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Uuid> {
-    let uuid = Uuid::parse_str(value.text).ok();
+    let uuid = Uuid::parse_str(value.text).ok().filter(|_| value.text.len() == 36);
     if uuid.is_none() {
         diagnostics
             .error(value.span, format!("not a UUID: `{}'", value.text))
@@ -182,8 +182,8 @@ pub(crate) fn channel(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<D
             "name" => channel.name = Some(value.text.to_string()),
             "path" => path = Some(value.text.to_string()),
             "connection" => match value.text {
-                "pty" => channel.connection = ChannelConnection::Pty,
-                "socket" => channel.connection = ChannelConnection::Socket(ChannelSocket::default()),
+                "pty" => channel.connection = ChannelEnd::Pty,
+                "socket" => channel.connection = ChannelEnd::Socket(ChannelSocket::default()),
                 unknown => {
                     diagnostics
                         .error(value.span, format!("unknown connection `{unknown}'"))
@@ -197,18 +197,18 @@ pub(crate) fn channel(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<D
         }
     }
     match &mut channel.connection {
-        ChannelConnection::Unknown => {
+        ChannelEnd::Unknown => {
             diagnostics.error(spec.span, "a channel needs connection=pty or connection=socket");
             return None;
         }
-        ChannelConnection::Socket(socket) => {
+        ChannelEnd::Socket(socket) => {
             if path.is_none() {
                 diagnostics.error(spec.span, "a channel by socket needs path=");
                 return None;
             }
             socket.path = path;
         }
-        ChannelConnection::Pty => {}
+        ChannelEnd::Pty => {}
     }
     Some(channel)
 }

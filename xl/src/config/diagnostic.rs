@@ -8,7 +8,7 @@ const MAX_KEPT: usize = 100;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
+pub(crate) enum Severity {
     /// The configuration is used as it stands.
     Warning,
     /// The configuration is refused.
@@ -17,28 +17,28 @@ pub enum Severity {
 
 /// One finding at one place.
 #[derive(Clone, Debug)]
-pub struct Diagnostic {
+pub(crate) struct Diagnostic {
     /// How bad it is.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// Where, if it is about a place.
-    pub span: Option<Span>,
+    pub(crate) span: Option<Span>,
     /// What, in one line.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do about it.
-    pub help: Option<String>,
+    pub(crate) help: Option<String>,
     /// The exit status that stock xl has for this error.
-    pub status: i32,
+    pub(crate) status: i32,
 }
 
 impl Diagnostic {
     /// Sets the exit status of this error, which is 1 otherwise.
-    pub fn status(&mut self, status: i32) -> &mut Diagnostic {
+    pub(crate) fn status(&mut self, status: i32) -> &mut Diagnostic {
         self.status = status;
         self
     }
 
     /// Adds what to do.
-    pub fn help(&mut self, help: impl Into<String>) -> &mut Diagnostic {
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Diagnostic {
         self.help = Some(help.into());
         self
     }
@@ -46,7 +46,7 @@ impl Diagnostic {
 
 /// The findings of a parse, in the order they were made.
 #[derive(Debug, Default)]
-pub struct Diagnostics {
+pub(crate) struct Diagnostics {
     kept: Vec<Diagnostic>,
     /// The latest finding that was not kept.
     last_dropped: Option<Diagnostic>,
@@ -57,27 +57,27 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// No findings yet. If `strict`, whatever would be ignored is an error.
-    pub fn new(strict: bool) -> Diagnostics {
+    pub(crate) fn new(strict: bool) -> Diagnostics {
         Diagnostics { strict, ..Diagnostics::default() }
     }
 
     /// Records an error at a place.
-    pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Error, Some(span), message.into())
     }
 
     /// Records an error about the configuration as a whole.
-    pub fn error_overall(&mut self, message: impl Into<String>) -> &mut Diagnostic {
+    pub(crate) fn error_overall(&mut self, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Error, None, message.into())
     }
 
     /// Records a warning at a place.
-    pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         self.push(Severity::Warning, Some(span), message.into())
     }
 
     /// Records something that has no effect: a warning, but an error if strict.
-    pub fn ignored(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+    pub(crate) fn ignored(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         let severity = if self.strict { Severity::Error } else { Severity::Warning };
         self.push(severity, Some(span), message.into())
     }
@@ -98,22 +98,22 @@ impl Diagnostics {
     }
 
     /// The findings, but at most a hundred of each severity.
-    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.kept.iter()
     }
 
     /// Whether the configuration is refused.
-    pub fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0
     }
 
     /// The exit status: 0, or that of the first error.
-    pub fn exit_status(&self) -> i32 {
+    pub(crate) fn exit_status(&self) -> i32 {
         self.kept.iter().find(|d| d.severity == Severity::Error).map_or(0, |d| d.status)
     }
 
     /// The findings as text for standard error, each with its line and a caret under the place.
-    pub fn render(&self, source: &Source) -> String {
+    pub(crate) fn render(&self, source: &Source) -> String {
         let mut out = String::new();
         for diagnostic in &self.kept {
             diagnostic.render(source, &mut out);
@@ -173,7 +173,7 @@ fn printable(c: char) -> char {
 }
 
 /// The candidate that is nearest to a mistyped name, if one is near enough to be meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
     if length > 64 {
         return None;

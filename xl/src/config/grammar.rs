@@ -11,16 +11,16 @@ const MAX_DEPTH: usize = 100;
 
 /// The value of a setting or an item of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
+pub(crate) struct Value {
     /// The value itself.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where it stands.
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
 /// A single value or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A number, as it is written.
     Number(String),
     /// A string, decoded.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 impl Value {
     /// The text of a single value, number or string: stock xl does not tell them apart.
-    pub fn atom(&self) -> Option<Text<'_>> {
+    pub(crate) fn atom(&self) -> Option<Text<'_>> {
         match &self.kind {
             Kind::Number(text) => Some(Text::new(text, self.span)),
             Kind::String(text) => {
@@ -45,7 +45,7 @@ impl Value {
     }
 
     /// The items, if this is a list.
-    pub fn list(&self) -> Option<&[Value]> {
+    pub(crate) fn list(&self) -> Option<&[Value]> {
         match &self.kind {
             Kind::List(items) => Some(items),
             _ => None,
@@ -55,41 +55,41 @@ impl Value {
 
 /// What a configuration says about one key.
 #[derive(Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The key.
-    pub name: String,
+    pub(crate) name: String,
     /// Where the key stands.
-    pub name_span: Span,
+    pub(crate) name_span: Span,
     /// Its value: the last one given, with whatever `+=` added to it.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Whether the last operator was `+=`.
-    pub appended: bool,
+    pub(crate) appended: bool,
     /// Whether somebody asked for it.
-    pub used: Cell<bool>,
+    pub(crate) used: Cell<bool>,
 }
 
 /// The settings of a configuration, in the order in which their keys first appear.
 #[derive(Debug, Default)]
-pub struct Settings {
+pub(crate) struct Settings {
     all: Vec<Setting>,
     by_name: HashMap<String, usize>,
 }
 
 impl Settings {
     /// What is said about a key. It counts as used from now on.
-    pub fn get(&self, name: &str) -> Option<&Setting> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Setting> {
         let setting = &self.all[*self.by_name.get(name)?];
         setting.used.set(true);
         Some(setting)
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Setting> {
         self.all.iter()
     }
 
     /// Gives a key its value, or adds to it.
-    pub fn store(&mut self, name: String, name_span: Span, value: Value, append: bool, diagnostics: &mut Diagnostics) {
+    pub(crate) fn store(&mut self, name: String, name_span: Span, value: Value, append: bool, diagnostics: &mut Diagnostics) {
         let Some(&index) = self.by_name.get(&name) else {
             self.by_name.insert(name.clone(), self.all.len());
             self.all.push(Setting { name, name_span, value, appended: append, used: Cell::new(false) });
@@ -119,7 +119,7 @@ impl Settings {
 }
 
 /// Parses a source. After an error it goes on at the next setting, so that one run tells of all of them.
-pub fn parse(source: &Source, diagnostics: &mut Diagnostics) -> Settings {
+pub(crate) fn parse(source: &Source, diagnostics: &mut Diagnostics) -> Settings {
     let mut parser = Parser {
         lexer: Lexer::new(source.bytes()),
         token: Token::Newline,

@@ -15,6 +15,9 @@ const FAILED: i32 = 3;
 /// The least and the most of the hole below 4 GiB, in MiB (Xen's `HVM_BELOW_4G_MMIO_LENGTH` and `_START`).
 const MMIO_HOLE_MIB: std::ops::RangeInclusive<u64> = 256..=3840;
 
+/// The size of a set of enlightenments (`LIBXL_BUILDINFO_HVM_VIRIDIAN_ENABLE_DISABLE_WIDTH`).
+const VIRIDIAN_WIDTH: u32 = 64;
+
 /// `XEN_HVM_MCA_CAP_LMCE`
 const MCA_CAP_LMCE: u64 = 1;
 
@@ -65,11 +68,9 @@ fn viridian(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
         }
         return;
     };
-    let room = ViridianEnlightenment::ALL.len() as u32;
     for text in list.iter().filter_map(Value::atom) {
         match text.text {
-            // libxl has two whole bytes for it.
-            "all" => hvm.viridian_enable = Bitmap::full(room.next_multiple_of(8)),
+            "all" => hvm.viridian_enable = Bitmap::full(VIRIDIAN_WIDTH),
             "defaults" => hvm.viridian = true.into(),
             _ => enlightenment(text, hvm, reader.diagnostics),
         }

@@ -7,7 +7,7 @@ use super::source::Span;
 
 /// A token. Names, numbers and strings carry their text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     /// `[a-z][a-z0-9._]*`: the name of a key.
     Name(String),
     /// A number, not yet converted: `[0-9][0-9a-fx]*`.
@@ -34,29 +34,29 @@ pub enum Token {
 
 /// Something that is not a token.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LexError {
+pub(crate) struct LexError {
     /// Where.
-    pub span: Span,
+    pub(crate) span: Span,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do.
-    pub help: Option<&'static str>,
+    pub(crate) help: Option<&'static str>,
 }
 
 /// Reads tokens off a text.
-pub struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Lexer<'a> {
     /// Starts at the beginning of the text.
-    pub fn new(bytes: &'a [u8]) -> Lexer<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Lexer<'a> {
         Lexer { bytes, at: 0 }
     }
 
     /// The next token and where it stands.
-    pub fn next(&mut self) -> Result<(Token, Span), LexError> {
+    pub(crate) fn next(&mut self) -> Result<(Token, Span), LexError> {
         self.skip_while(|b| b == b' ' || b == b'\t');
         let start = self.at;
         let Some(first) = self.peek() else { return Ok((Token::End, Span::new(start, start))) };
@@ -89,7 +89,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// After an error at an offset: moves to the next line that looks like the start of a setting.
-    pub fn skip_to_setting(&mut self, error_at: usize) {
+    pub(crate) fn skip_to_setting(&mut self, error_at: usize) {
         self.at = error_at;
         while self.at < self.bytes.len() {
             self.skip_while(|b| b != b'\n');

@@ -2,18 +2,18 @@
 
 /// The number at the start of a text, and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leading<'a> {
+pub(crate) struct Leading<'a> {
     /// The number, clipped to 64 bits.
-    pub value: i128,
+    pub(crate) value: i128,
     /// What follows.
-    pub rest: &'a str,
+    pub(crate) rest: &'a str,
 }
 
 /// The number at the start of `text` after white space and a sign, as `strtol(3)` finds it, but not limited in size
 /// until the caller does so. In base 0 a prefix `0x` means base 16 and `0` base 8.
 ///
 /// None if there is no digit.
-pub fn leading(text: &str, base: u32) -> Option<Leading<'_>> {
+pub(crate) fn leading(text: &str, base: u32) -> Option<Leading<'_>> {
     let unsigned = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
     let (negative, digits) = match unsigned.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -48,12 +48,12 @@ fn split_prefix(digits: &str, base: u32) -> (u32, &str) {
 }
 
 /// The number that is the whole of `text`, in the range of a C `long`.
-pub fn whole(text: &str, base: u32) -> Option<i64> {
+pub(crate) fn whole(text: &str, base: u32) -> Option<i64> {
     leading(text, base).filter(|n| n.rest.is_empty()).and_then(|n| i64::try_from(n.value).ok())
 }
 
 /// `atoi(3)`: the decimal number at the start of `text`, 0 if there is none; out of range it is clipped.
-pub fn atoi(text: &str) -> i32 {
+pub(crate) fn atoi(text: &str) -> i32 {
     leading(text, 10).map_or(0, |n| n.value.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32)
 }
 

@@ -1,6 +1,6 @@
 //! Typed access to settings, with the rules of stock xl: a value of the wrong kind is told of and not used.
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostic, Diagnostics, nearest};
 use super::grammar::{Setting, Settings, Value};
 use super::number;
 use super::source::{Span, Text};
@@ -60,9 +60,9 @@ impl<'a> Reader<'a> {
                 "no" | "false" | "off" => Some("no is 0"),
                 _ => None,
             };
-            self.wrong_kind(setting, "not a valid number");
+            let found = self.wrong_kind(setting, "not a valid number");
             if let Some(help) = help {
-                self.diagnostics.add_help(help);
+                found.help(help);
             }
         }
         number
@@ -148,8 +148,32 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn wrong_kind(&mut self, setting: &Setting, what: &str) {
+    /// The single values at the start of the key's list, as strings of their own.
+    pub(crate) fn strings(&mut self, key: &str) -> Vec<String> {
+        self.texts(key).unwrap_or_default().into_iter().map(|t| t.text.to_string()).collect()
+    }
+
+    /// Tells of every setting that nobody asked for: unknown, or, for the reason given, without effect.
+    pub(crate) fn report_unused<'k>(
+        &mut self,
+        known: impl Iterator<Item = &'k str> + Clone,
+        without_effect: impl Fn(&str) -> Option<String>,
+    ) {
+        for setting in self.settings.iter().filter(|s| !s.used.get()) {
+            if let Some(why) = without_effect(&setting.name) {
+                self.diagnostics.warning(setting.name_span, why);
+                continue;
+            }
+            let shown: String = setting.name.chars().take(64).collect();
+            let found = self.diagnostics.ignored(setting.name_span, format!("unknown key `{shown}': ignored"));
+            if let Some(near) = nearest(&setting.name, known.clone()) {
+                found.help(format!("did you mean `{near}'?"));
+            }
+        }
+    }
+
+    fn wrong_kind(&mut self, setting: &Setting, what: &str) -> &mut Diagnostic {
         let message = format!("`{}' is {what}: ignored", setting.name);
-        self.diagnostics.ignored(setting.value.span, message);
+        self.diagnostics.ignored(setting.value.span, message)
     }
 }

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 /// A place in a [`Source`]: byte offsets, the end not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     /// Offset of the first byte.
-    pub start: usize,
+    pub(crate) start: usize,
     /// Offset after the last byte.
-    pub end: usize,
+    pub(crate) end: usize,
 }
 
 impl Span {
     /// The place from `start` up to `end`.
-    pub fn new(start: usize, end: usize) -> Span {
+    pub(crate) fn new(start: usize, end: usize) -> Span {
         Span { start, end }
     }
 }
@@ -22,7 +22,7 @@ impl Span {
 ///
 /// Bytes, not text: stock xl reads comments in any encoding, so only values have to be UTF-8.
 #[derive(Debug, Default)]
-pub struct Source {
+pub(crate) struct Source {
     bytes: Vec<u8>,
     parts: Vec<Part>,
 }
@@ -35,27 +35,27 @@ struct Part {
 
 /// Where an offset is, for people: lines and columns count from 1.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Location<'a> {
+pub(crate) struct Location<'a> {
     /// The file, or "command line".
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// The line in that file.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The column in characters.
-    pub column: usize,
+    pub(crate) column: usize,
     /// The line itself, without its end.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
     /// The source that is one file, or one argument.
-    pub fn new(name: &str, bytes: &[u8]) -> Source {
+    pub(crate) fn new(name: &str, bytes: &[u8]) -> Source {
         let mut source = Source::default();
         source.push(name, bytes);
         source
     }
 
     /// Appends a part on lines of its own, as stock xl appends command line settings to the file.
-    pub fn push(&mut self, name: &str, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, name: &str, bytes: &[u8]) {
         if !self.bytes.is_empty() {
             self.bytes.push(b'\n');
         }
@@ -64,22 +64,22 @@ impl Source {
     }
 
     /// All of it.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// The bytes of a place, as text.
-    pub fn slice(&self, span: Span) -> String {
+    pub(crate) fn slice(&self, span: Span) -> String {
         String::from_utf8_lossy(self.bytes.get(span.start..span.end).unwrap_or_default()).into_owned()
     }
 
     /// The name of the first part: what the configuration as a whole is called.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.parts.first().map_or("", |p| &p.name)
     }
 
     /// The file, line and column of an offset.
-    pub fn locate(&self, offset: usize) -> Location<'_> {
+    pub(crate) fn locate(&self, offset: usize) -> Location<'_> {
         let offset = offset.min(self.bytes.len());
         let part = self.parts.iter().rev().find(|p| p.start <= offset);
         let (name, part_start) = part.map_or(("", 0), |p| (p.name.as_str(), p.start));
@@ -98,11 +98,11 @@ impl Source {
 
 /// A piece of a value that knows where in the source it stands, so that a sub-syntax can point at its own parts.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
+pub(crate) struct Text<'a> {
     /// The decoded text.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// Where it stands.
-    pub span: Span,
+    pub(crate) span: Span,
     /// Whether the source holds these very bytes: not so if the string has escapes, and then every part of it is
     /// reported at the place of the whole.
     exact: bool,
@@ -110,7 +110,7 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// A text at a place. It is divisible if the place holds exactly this text.
-    pub fn new(text: &'a str, span: Span) -> Text<'a> {
+    pub(crate) fn new(text: &'a str, span: Span) -> Text<'a> {
         Text { text, span, exact: span.end - span.start == text.len() }
     }
 
@@ -127,17 +127,17 @@ impl<'a> Text<'a> {
     }
 
     /// From this offset on.
-    pub fn from(self, start: usize) -> Text<'a> {
+    pub(crate) fn from(self, start: usize) -> Text<'a> {
         self.part(start..self.text.len())
     }
 
     /// Up to this offset.
-    pub fn to(self, end: usize) -> Text<'a> {
+    pub(crate) fn to(self, end: usize) -> Text<'a> {
         self.part(0..end)
     }
 
     /// The non-empty pieces between delimiters, as C's `strtok` gives them.
-    pub fn tokens(self, delimiters: &'static [char]) -> impl Iterator<Item = Text<'a>> {
+    pub(crate) fn tokens(self, delimiters: &'static [char]) -> impl Iterator<Item = Text<'a>> {
         let base = self.text.as_ptr() as usize;
         self.text
             .split(delimiters)
@@ -146,23 +146,23 @@ impl<'a> Text<'a> {
     }
 
     /// What is before and after the first `delimiter`.
-    pub fn split_once(self, delimiter: char) -> Option<(Text<'a>, Text<'a>)> {
+    pub(crate) fn split_once(self, delimiter: char) -> Option<(Text<'a>, Text<'a>)> {
         let at = self.text.find(delimiter)?;
         Some((self.to(at), self.from(at + delimiter.len_utf8())))
     }
 
     /// What follows the prefix.
-    pub fn strip_prefix(self, prefix: &str) -> Option<Text<'a>> {
+    pub(crate) fn strip_prefix(self, prefix: &str) -> Option<Text<'a>> {
         self.text.starts_with(prefix).then(|| self.from(prefix.len()))
     }
 
     /// Without blanks at the start.
-    pub fn skip_spaces(self) -> Text<'a> {
+    pub(crate) fn skip_spaces(self) -> Text<'a> {
         self.from(self.text.len() - self.text.trim_start_matches(' ').len())
     }
 
     /// Without white space at either end.
-    pub fn trim(self) -> Text<'a> {
+    pub(crate) fn trim(self) -> Text<'a> {
         let start = self.text.len() - self.text.trim_start().len();
         self.part(start..start.max(self.text.trim_end().len()))
     }
