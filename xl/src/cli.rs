@@ -3,7 +3,7 @@
 //! A call is read in two steps, so that only one subcommand's options are ever built: first xl's own
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
-use crate::cmd::{console, cpupool, flask, host, lifecycle, list, memory, name, sched, unbuilt, vcpu};
+use crate::cmd::{console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, unbuilt, vcpu};
 use crate::failure::Failure;
 use crate::session::Session;
 use clap::error::ErrorKind;
@@ -101,7 +101,7 @@ fn run<C: Run>(session: &Session, matches: &ArgMatches) -> Result<(), Failure> {
 /// Every subcommand, in the order `xl help` lists them.
 #[rustfmt::skip]
 pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
-    planned("create", "Create a domain from config file <filename>", unbuilt::create).dry_run().takes_any_number(),
+    built::<create::Create>("create", "Create a domain from config file <filename>").dry_run().takes_any_number(),
     planned("config-update", "Update a running domain's saved configuration, used when rebuilding the domain after reboot", unbuilt::config_update).dry_run().takes_any_number(),
     planned("list", "List information about all/some domains", list::List::augment_args).refuses_surplus(1),
     planned("destroy", "Terminate a domain immediately", lifecycle::Destroy::augment_args),

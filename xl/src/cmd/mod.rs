@@ -2,6 +2,7 @@
 
 pub(crate) mod console;
 pub(crate) mod cpupool;
+pub(crate) mod create;
 pub(crate) mod flask;
 pub(crate) mod host;
 pub(crate) mod lifecycle;

@@ -60,21 +60,6 @@ pub(crate) fn domain_and_devid(c: Command) -> Command {
     c.arg(required("Domain")).arg(required("DevId"))
 }
 
-pub(crate) fn create(c: Command) -> Command {
-    c.arg(flag('c', "Connect to the console after the domain is created"))
-        .arg(flag('d', "Show the configuration on standard error"))
-        .arg(flag('e', "Do not wait in the background for the death of the domain"))
-        .arg(flag('F', "Run in the foreground until the death of the domain"))
-        .arg(value('f', "FILE", "Take the configuration from this file").long("defconfig"))
-        .arg(flag('n', "Show the configuration and do nothing (the same as xl -N)").long("dryrun"))
-        .arg(flag('p', "Leave the domain paused"))
-        .arg(flag('q', "Say nothing").long("quiet"))
-        .arg(flag('V', "Open the VNC display").long("vncviewer"))
-        .arg(flag('A', "Give the VNC password to the viewer on its standard input").long("vncviewer-autopass"))
-        .arg(flag('i', "Do not apply the CPU masks of xl.conf").long("ignore-global-affinity-masks"))
-        .arg(many("ConfigFile").help("The configuration file, and settings as NAME=VALUE"))
-}
-
 pub(crate) fn config_update(c: Command) -> Command {
     c.arg(flag('d', "Show the configuration"))
         .arg(value('f', "FILE", "Take the configuration from this file").long("defconfig"))

@@ -93,7 +93,14 @@ pub(crate) struct Field {
     pub(crate) width: usize,
 }
 
-const fn field(name: &'static str, leaf: u32, subleaf: Option<u32>, register: usize, bit: usize, width: usize) -> Field {
+const fn field(
+    name: &'static str,
+    leaf: u32,
+    subleaf: Option<u32>,
+    register: usize,
+    bit: usize,
+    width: usize,
+) -> Field {
     Field { name, leaf, subleaf, register, bit, width }
 }
 

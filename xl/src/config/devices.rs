@@ -6,8 +6,8 @@ use super::keys;
 use super::number;
 use super::source::Text;
 use libxl::types::{
-    ChannelEnd, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl,
-    DeviceVkb, DeviceVtpm, Uuid, VkbBackend,
+    ChannelEnd, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl, DeviceVkb,
+    DeviceVtpm, Uuid, VkbBackend,
 };
 
 /// A virtual TPM: its backend is required.
@@ -174,7 +174,9 @@ pub(crate) fn channel(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<D
         // Of `key=value=more` the rest is dropped, and an empty value is none.
         let mut parts = token.tokens(&['=']).map(Text::trim);
         let (Some(key), Some(value)) = (parts.next(), parts.next()) else {
-            diagnostics.error(token.span, format!("not a parameter of a channel: `{}'", token.text)).help("write key=value");
+            diagnostics
+                .error(token.span, format!("not a parameter of a channel: `{}'", token.text))
+                .help("write key=value");
             return None;
         };
         match key.text {

@@ -89,7 +89,14 @@ impl Settings {
     }
 
     /// Gives a key its value, or adds to it.
-    pub(crate) fn store(&mut self, name: String, name_span: Span, value: Value, append: bool, diagnostics: &mut Diagnostics) {
+    pub(crate) fn store(
+        &mut self,
+        name: String,
+        name_span: Span,
+        value: Value,
+        append: bool,
+        diagnostics: &mut Diagnostics,
+    ) {
         let Some(&index) = self.by_name.get(&name) else {
             self.by_name.insert(name.clone(), self.all.len());
             self.all.push(Setting { name, name_span, value, appended: append, used: Cell::new(false) });

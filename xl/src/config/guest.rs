@@ -299,7 +299,8 @@ fn platform(reader: &mut Reader<'_>, config: &mut DomainConfig, environment: &En
     let build = &mut config.b_info;
     reader.set_switch("acpi", &mut build.acpi);
     let guest = build.domain_type();
-    if guest == DomainType::Pv && (reader.number_if_one("timer_mode").is_some() || reader.text("timer_mode").is_some()) {
+    if guest == DomainType::Pv && (reader.number_if_one("timer_mode").is_some() || reader.text("timer_mode").is_some())
+    {
         let span = reader.span("timer_mode");
         reader.diagnostics.error(span, "`timer_mode' is not for PV guests").status(FAILED);
     } else {

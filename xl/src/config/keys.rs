@@ -127,9 +127,8 @@ const fn flagged(keys: &'static [(&'static str, Shape)]) -> Shape {
     Items(Item { keys, form: ItemForm::PairsWithFlags })
 }
 
-const ACTIONS: Shape = Choice(&[
-    "destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart", "soft-reset",
-]);
+const ACTIONS: Shape =
+    Choice(&["destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart", "soft-reset"]);
 
 /// The keys of a disk. `target` is written last, as it takes the rest of the string.
 pub(crate) const DISK: &[(&str, Shape)] = &[

@@ -1,6 +1,6 @@
 //! Configurations: xl.cfg, xl.conf, cpupool files and their TOML forms, into libxl's types.
 //!
-//! Pure: text and facts of the host go in, values and findings come out.
+//! Pure but for `load`: text and facts of the host go in, values and findings come out.
 
 pub(crate) mod boot;
 pub(crate) mod cpu_features;
@@ -18,6 +18,7 @@ pub(crate) mod hvm;
 pub(crate) mod items;
 pub(crate) mod keys;
 pub(crate) mod lexer;
+pub(crate) mod load;
 pub(crate) mod number;
 pub(crate) mod pci;
 pub(crate) mod reader;

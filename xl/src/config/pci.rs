@@ -150,7 +150,10 @@ pub(crate) fn rdm(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<RdmRe
             Some(("policy", "relaxed")) => rdm.policy = RdmReservePolicy::Relaxed,
             _ => {
                 diagnostics
-                    .ignored(spec.span, format!("not a treatment of reserved device memory: `{pair}': `rdm' is ignored"))
+                    .ignored(
+                        spec.span,
+                        format!("not a treatment of reserved device memory: `{pair}': `rdm' is ignored"),
+                    )
                     .help("it is strategy=host,policy=strict or strategy=host,policy=relaxed");
                 return None;
             }

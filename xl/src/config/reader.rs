@@ -142,7 +142,8 @@ impl<'a> Reader<'a> {
         let texts: Vec<_> = list.iter().map_while(Value::atom).collect();
         if let Some(value) = list.get(texts.len()) {
             let rest = list.len() - texts.len();
-            let message = format!("`{key}' takes single values: this list and what follows it is ignored, {rest} in all");
+            let message =
+                format!("`{key}' takes single values: this list and what follows it is ignored, {rest} in all");
             self.diagnostics.ignored(value.span, message);
         }
         texts

@@ -63,13 +63,7 @@ fn parameter(kind: &str, token: Text<'_>, card: &mut DeviceVsnd, diagnostics: &m
 }
 
 /// What a card, a PCM device and a stream all have.
-fn shared(
-    key: &str,
-    value: Text<'_>,
-    params: &mut VsndParams,
-    token: Text<'_>,
-    diagnostics: &mut Diagnostics,
-) -> bool {
+fn shared(key: &str, value: Text<'_>, params: &mut VsndParams, token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
     match key {
         "sample-rates" => {
             let mut rates = Vec::new();
@@ -137,7 +131,8 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for bad in ["foo, a=b", "pcm, foo=1", "stream, type=z", "card, sample-formats=zz", "card, name=x", "pcm, type=p"]
+        for bad in
+            ["foo, a=b", "pcm, foo=1", "stream, type=z", "card, sample-formats=zz", "card, name=x", "pcm, type=p"]
         {
             assert_eq!(card(&[bad]), None, "{bad}");
         }

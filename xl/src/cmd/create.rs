@@ -1,0 +1,97 @@
+//! `xl create`: a domain from a configuration file.
+
+use crate::cli::Run;
+use crate::config::load::{self, Loaded, Options};
+use crate::failure::Failure;
+use crate::output;
+use crate::session::Session;
+use clap::Args;
+use libxl::types::json;
+use std::path::Path;
+
+/// libxl's ERROR_INVAL as an exit status.
+const INVALID: u8 = 6;
+
+/// The environment variable with the host that a dry run supposes, as `cpus=8,nodes=2`.
+const SUPPOSED_HOST: &str = "XL_DRYRUN_HOST";
+
+/// `xl create`.
+#[derive(Args)]
+pub(crate) struct Create {
+    /// Connect to the console after the domain is created
+    #[arg(short = 'c')]
+    console: bool,
+    /// Show the configuration on standard error
+    #[arg(short = 'd')]
+    debug: bool,
+    /// Do not wait in the background for the death of the domain
+    #[arg(short = 'e')]
+    no_monitor: bool,
+    /// Run in the foreground until the death of the domain
+    #[arg(short = 'F')]
+    foreground: bool,
+    /// Take the configuration from this file
+    #[arg(short = 'f', long = "defconfig", value_name = "FILE")]
+    file: Option<String>,
+    /// Show the configuration and do nothing (the same as xl -N)
+    #[arg(short = 'n', long = "dryrun")]
+    dry_run: bool,
+    /// Leave the domain paused
+    #[arg(short = 'p')]
+    paused: bool,
+    /// Say nothing
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Open the VNC display
+    #[arg(short = 'V', long)]
+    vncviewer: bool,
+    /// Give the VNC password to the viewer on its standard input
+    #[arg(short = 'A', long)]
+    vncviewer_autopass: bool,
+    /// Do not apply the CPU masks of xl.conf
+    #[arg(short = 'i', long)]
+    ignore_global_affinity_masks: bool,
+    /// Unknown keys in the configuration are errors
+    #[arg(long)]
+    strict: bool,
+    /// The configuration file (- for standard input), and settings as NAME=VALUE
+    #[arg(value_name = "ConfigFile")]
+    arguments: Vec<String>,
+}
+
+impl Run for Create {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let dry_run = self.dry_run || session.globals.dry_run;
+        let loaded = self.load(session, dry_run)?;
+        if dry_run {
+            return output::print(&format!("{}\n", json::to_string(&loaded.config)));
+        }
+        if self.debug {
+            eprintln!("{}", json::to_string(&loaded.config));
+        }
+        Err(Failure::new(1, "creating domains is not built yet"))
+    }
+}
+
+impl Create {
+    fn load(&self, session: &Session, dry_run: bool) -> Result<Loaded, Failure> {
+        let (settings, files): (Vec<String>, Vec<String>) =
+            self.arguments.iter().cloned().partition(|a| a.contains('='));
+        let mut files = self.file.iter().chain(&files);
+        let Some(file) = files.next() else {
+            return Err(Failure::new(INVALID, "no configuration file is given: xl create FILE"));
+        };
+        if let Some(surplus) = files.next() {
+            return Err(Failure::new(2, format!("one configuration file only: {file} and {surplus}")));
+        }
+        let supposed = std::env::var(SUPPOSED_HOST).ok().filter(|_| dry_run);
+        let options = Options {
+            quiet: self.quiet,
+            strict: self.strict,
+            ignore_masks: self.ignore_global_affinity_masks,
+            host: supposed.as_deref(),
+            without_xen: dry_run,
+        };
+        load::guest(&session.ctx, Path::new(file), &settings, options)
+    }
+}

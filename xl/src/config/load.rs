@@ -1,0 +1,149 @@
+//! Where configurations come from: files, standard input, the command line, the host. The only part of this folder
+//! that touches the outside.
+
+use super::diagnostic::Diagnostics;
+use super::guest::{self, Environment};
+use super::host::HostFacts;
+use super::source::Source;
+use super::xlconf::{self, XlConf};
+use crate::failure::Failure;
+use libxl::Ctx;
+use libxl::types::{Bitmap, DomainConfig, MsVmGenid, Uuid};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Larger files are no configurations.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// libxl's ERROR_FAIL as an exit status.
+const FAILED: u8 = 3;
+
+/// A guest's configuration, and what it was read against.
+pub(crate) struct Loaded {
+    /// The configuration, with the cpu masks of xl.conf if they were to be applied.
+    pub(crate) config: DomainConfig,
+    /// xl's own configuration.
+    pub(crate) xl_conf: XlConf,
+    /// Its text: what is kept as the domain's configuration file.
+    pub(crate) source: Source,
+}
+
+/// How to read a guest's configuration.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options<'a> {
+    /// Say nothing but errors and warnings.
+    pub(crate) quiet: bool,
+    /// Keys without effect are errors.
+    pub(crate) strict: bool,
+    /// Leave the cpu masks of xl.conf alone.
+    pub(crate) ignore_masks: bool,
+    /// Suppose this host; otherwise Xen is asked. If there is none, and `without_xen`, this computer is supposed.
+    pub(crate) host: Option<&'a str>,
+    /// Xen need not be there.
+    pub(crate) without_xen: bool,
+}
+
+/// Reads a guest's configuration: a file (`/dev/null` for none) and `key=value` settings that go before it. What is
+/// wrong with it is said on standard error.
+pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Options<'_>) -> Result<Loaded, Failure> {
+    let host = host_facts(ctx, options)?;
+    let xl_conf = xl_conf(ctx, &host)?;
+    let mut source = read_source(file)?;
+    if !settings.is_empty() {
+        source.push("command line", settings.join("\n").as_bytes());
+    }
+    if !options.quiet {
+        eprintln!("Parsing config from {}", file.display());
+    }
+    let mut diagnostics = Diagnostics::new(options.strict);
+    let firmware = ctx.paths.firmware.to_string_lossy();
+    let environment = Environment {
+        host: &host,
+        xl_conf: &xl_conf,
+        firmware_dir: &firmware,
+        uuid: Uuid::new_v4(),
+        genid: MsVmGenid(Uuid::new_v4().into_bytes()),
+    };
+    let mut config = guest::parse(&source, &environment, &mut diagnostics);
+    report(&diagnostics, &source)?;
+    if !options.ignore_masks && !xl_conf.masks.apply(&mut config, &host) {
+        return Err(Failure::new(1, "a vcpu has no cpu left that `cpus' and xl.conf's masks allow"));
+    }
+    Ok(Loaded { config, xl_conf, source })
+}
+
+/// Says on standard error what was found. A failure with its exit status if there are errors.
+pub(crate) fn report(diagnostics: &Diagnostics, source: &Source) -> Result<(), Failure> {
+    eprint!("{}", diagnostics.render(source));
+    match u8::try_from(diagnostics.exit_status()) {
+        Ok(0) => Ok(()),
+        Ok(status) => Err(Failure::silent(status)),
+        Err(_) => Err(Failure::silent(1)),
+    }
+}
+
+/// The text of a file; `-` is standard input.
+pub(crate) fn read_source(file: &Path) -> Result<Source, Failure> {
+    let mut bytes = Vec::new();
+    let read = match file.to_str() {
+        Some("-") => io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes),
+        _ => File::open(file).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)),
+    };
+    let name = file.display();
+    match read {
+        Err(e) => Err(Failure::new(FAILED, format!("cannot read the configuration {name}: {e}"))),
+        Ok(_) if bytes.len() as u64 > MAX_BYTES => {
+            Err(Failure::new(FAILED, format!("{name} is no configuration: more than {} MiB", MAX_BYTES >> 20)))
+        }
+        Ok(_) => Ok(Source::new(&name.to_string(), &bytes)),
+    }
+}
+
+/// xl's own configuration. A host may be without.
+pub(crate) fn xl_conf(ctx: &Ctx, host: &HostFacts) -> Result<XlConf, Failure> {
+    let file = ctx.paths.config.join("xl.conf");
+    let bytes = match std::fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(XlConf::default()),
+        Err(e) => {
+            eprintln!("xl: warning: cannot read {}: {e}", file.display());
+            return Ok(XlConf::default());
+        }
+    };
+    let source = Source::new(&file.display().to_string(), &bytes);
+    let mut diagnostics = Diagnostics::new(false);
+    let conf = xlconf::parse(&source, host, &mut diagnostics);
+    report(&diagnostics, &source)?;
+    Ok(conf)
+}
+
+fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, Failure> {
+    if let Some(text) = options.host {
+        return HostFacts::supposed(text)
+            .ok_or_else(|| Failure::new(1, format!("`{text}' describes no host: write cpus=N,nodes=N")));
+    }
+    match facts_from_xen(ctx) {
+        Ok(facts) => Ok(facts),
+        Err(_) if options.without_xen => {
+            let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+            Ok(HostFacts::even(cpus, 1))
+        }
+        Err(e) => Err(Failure::from(e)),
+    }
+}
+
+/// Asks Xen.
+pub(crate) fn facts_from_xen(ctx: &Ctx) -> libxl::Result<HostFacts> {
+    let xc = ctx.xc()?;
+    let info = xc.physinfo()?;
+    let cpus = info.max_cpu_id + 1;
+    let mut nodes = vec![Bitmap::with_size(cpus); info.nr_nodes as usize];
+    for (cpu, topology) in xc.cpu_topology()?.iter().enumerate() {
+        let node = topology.and_then(|t| nodes.get_mut(t.node as usize));
+        if let Some(node) = node {
+            node.insert(cpu as u32);
+        }
+    }
+    Ok(HostFacts { cpus, online_cpus: info.nr_cpus, nodes })
+}
