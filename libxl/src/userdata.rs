@@ -137,8 +137,8 @@ impl Userdata {
 
     /// Stores the domain's configuration.
     pub fn store_config(&self, config: &DomainConfig) -> Result<()> {
-        // libxl keeps the C string with its NUL.
-        self.store(CONFIG, (json::to_string(config) + "\0").as_bytes())
+        // libxl keeps the C string with its NUL, after the newline that yajl ends a text with.
+        self.store(CONFIG, (json::to_string(config) + "\n\0").as_bytes())
             .with_context(|| format!("storing the configuration of domain {}", self.domid))
     }
 }
@@ -213,7 +213,7 @@ mod tests {
         let mut config = DomainConfig::default();
         config.c_info.name = Some("web1".into());
         userdata.store_config(&config).unwrap();
-        assert!(userdata.retrieve(CONFIG).unwrap().unwrap().ends_with(b"}\0"));
+        assert!(userdata.retrieve(CONFIG).unwrap().unwrap().ends_with(b"}\n\0"));
         assert_eq!(userdata.config().unwrap().c_info.name, config.c_info.name);
     }
 

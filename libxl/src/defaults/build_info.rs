@@ -21,7 +21,7 @@ const SECURITY_ID_STUBDOMAIN: u32 = 13;
 /// The command line of the PV shim.
 const PVSHIM_CMDLINE: &str = "pv-shim console=xen,pv";
 
-pub(super) fn apply(b_info: &mut DomainBuildInfo, host: &dyn HostFacts) -> Result<()> {
+pub(super) fn apply(b_info: &mut DomainBuildInfo, capabilities: HostCapabilities, host: &dyn HostFacts) -> Result<()> {
     move_deprecated(b_info)?;
     device_model(b_info, host)?;
     vcpus(b_info)?;
@@ -42,7 +42,7 @@ pub(super) fn apply(b_info: &mut DomainBuildInfo, host: &dyn HostFacts) -> Resul
     if b_info.event_channels == 0 {
         b_info.event_channels = EVENT_CHANNELS;
     }
-    grant_version(b_info, host)?;
+    grant_version(b_info, capabilities)?;
 
     match &mut b_info.type_info {
         TypeInfo::Hvm(_) => hvm::apply(b_info)?,
@@ -161,22 +161,17 @@ fn stubdomain(b_info: &mut DomainBuildInfo, host: &dyn HostFacts) {
 }
 
 /// The highest grant table version: what the hypervisor has, or what was asked for if that can be.
-fn grant_version(b_info: &mut DomainBuildInfo, host: &dyn HostFacts) -> Result<()> {
-    match b_info.max_grant_version {
-        Some(version) if version > MAX_GRANT_VERSION => {
-            Err(Error::invalid(format!("max_grant_version={version} is out of range (0 to {MAX_GRANT_VERSION})")))
-        }
-        Some(_) => Ok(()),
-        None => {
-            let capabilities = host.capabilities()?;
-            b_info.max_grant_version = Some(if capabilities.contains(HostCapabilities::GNTTAB_V2) {
-                2
-            } else {
-                u32::from(capabilities.contains(HostCapabilities::GNTTAB_V1))
-            });
-            Ok(())
-        }
+fn grant_version(b_info: &mut DomainBuildInfo, capabilities: HostCapabilities) -> Result<()> {
+    let best = if capabilities.contains(HostCapabilities::GNTTAB_V2) {
+        2
+    } else {
+        u32::from(capabilities.contains(HostCapabilities::GNTTAB_V1))
+    };
+    let version = *b_info.max_grant_version.get_or_insert(best);
+    if version > MAX_GRANT_VERSION {
+        return Err(Error::invalid(format!("max_grant_version={version} is out of range (0 to {MAX_GRANT_VERSION})")));
     }
+    Ok(())
 }
 
 fn pv_shim(pvh: &mut PvhInfo, host: &dyn HostFacts) {

@@ -2,11 +2,10 @@
 
 use libxc::host::HostCapabilities;
 
-use super::HostFacts;
 use crate::types::{Altp2mMode, DomainConfig, DomainType, Passthrough};
 use crate::{Error, Result};
 
-pub(super) fn combinations(config: &DomainConfig, host: &dyn HostFacts) -> Result<()> {
+pub(super) fn combinations(config: &DomainConfig, capabilities: HostCapabilities) -> Result<()> {
     let b_info = &config.b_info;
     let is_pv = config.c_info.type_ == DomainType::Pv;
     let has_vnuma = !b_info.vnuma_nodes.is_empty();
@@ -25,7 +24,7 @@ pub(super) fn combinations(config: &DomainConfig, host: &dyn HostFacts) -> Resul
         Some("a PV guest cannot have vnuma")
     } else if !is_pv && b_info.nested_hvm.is_true() && has_altp2m {
         Some("nestedhvm does not go with altp2m")
-    } else if b_info.vpmu.is_true() && !host.capabilities()?.contains(HostCapabilities::VPMU) {
+    } else if b_info.vpmu.is_true() && !capabilities.contains(HostCapabilities::VPMU) {
         Some("vpmu=1: the hypervisor gives guests no performance counters here")
     } else {
         None

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// The security label of guests that name none (`SECINITSID_DOMU`).
 const SECURITY_ID_GUEST: u32 = 12;
 
-pub(super) fn apply(config: &mut DomainConfig, host: &dyn HostFacts) -> Result<()> {
+pub(super) fn apply(config: &mut DomainConfig, capabilities: HostCapabilities, host: &dyn HostFacts) -> Result<()> {
     let kind = config.c_info.type_;
     if kind == DomainType::Invalid {
         return Err(Error::invalid("the type of the domain is not given (type=\"pv\", \"pvh\" or \"hvm\")"));
@@ -22,7 +22,6 @@ pub(super) fn apply(config: &mut DomainConfig, host: &dyn HostFacts) -> Result<(
     security_labels(config, host)?;
     cpupool(config, host)?;
 
-    let capabilities = host.capabilities()?;
     let c_info = &mut config.c_info;
     if kind != DomainType::Pv {
         if capabilities.contains(HostCapabilities::HAP) {

@@ -41,10 +41,11 @@ use crate::types::DomainConfig;
 /// # Errors
 /// `Invalid` for a configuration that cannot be, with the words that name the keys; whatever [`HostFacts`] gives.
 pub fn apply(config: &mut DomainConfig, host: &dyn HostFacts) -> Result<()> {
-    create_info::apply(config, host)?;
+    let capabilities = host.capabilities()?;
+    create_info::apply(config, capabilities, host)?;
     memory::apply(config);
-    build_info::apply(&mut config.b_info, host)?;
-    checks::combinations(config, host)?;
+    build_info::apply(&mut config.b_info, capabilities, host)?;
+    checks::combinations(config, capabilities)?;
     devices::apply(config, host)?;
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The host: its hardware, hypervisor, CPU pools and schedulers.
 
 pub mod cpupool;
+pub mod numa;
 pub mod pci;
