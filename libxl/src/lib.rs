@@ -16,6 +16,7 @@ pub mod paths;
 pub mod stream;
 pub mod types;
 pub mod userdata;
+pub mod vnuma;
 pub mod xenstore;
 
 pub use ctx::Ctx;
