@@ -1,0 +1,6 @@
+//! Stock xl's own parser, run without Xen, and configurations to put to it and to ours.
+
+pub mod cases;
+pub mod combine;
+pub mod runner;
+pub mod stock;

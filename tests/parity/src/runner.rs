@@ -1,0 +1,78 @@
+//! Runs a configuration through both programs.
+
+use crate::stock::{FIRMWARE, Stock};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The host that both suppose.
+const CPUS: u32 = 8;
+const NODES: u32 = 2;
+
+/// What a script sees of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The exit status; none if it crashed.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub output: String,
+}
+
+/// Both programs.
+pub struct Runner {
+    stock: Stock,
+    ours: PathBuf,
+    directory: PathBuf,
+}
+
+impl Runner {
+    /// Builds ours. The directory is where the configurations go.
+    pub fn new(stock: Stock, name: &str) -> Result<Runner> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+        let built =
+            Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "xl"]).current_dir(&root).status()?;
+        ensure!(built.success(), "building xl failed");
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+        let directory = root.join("target/parity/cases").join(name);
+        std::fs::create_dir_all(&directory)?;
+        Ok(Runner { stock, ours: target.join("debug/xl"), directory })
+    }
+
+    /// What stock xl and ours make of a configuration, shown as `xl -N create` shows it.
+    pub fn create(&self, name: &str, text: &str) -> Result<(Seen, Seen, String)> {
+        let file = format!("{name}.cfg");
+        std::fs::write(self.directory.join(&file), text)?;
+        self.call(&["-N", "create", &file])
+    }
+
+    /// What stock xl and ours say and do for a call, and what ours says on standard error.
+    pub fn call(&self, arguments: &[&str]) -> Result<(Seen, Seen, String)> {
+        let stock = self.stock(arguments)?;
+        let ours = Command::new(&self.ours)
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("XL_DRYRUN_HOST", format!("cpus={CPUS},nodes={NODES}"))
+            .output()
+            .context("running xl")?;
+        let stderr = String::from_utf8_lossy(&ours.stderr).into_owned();
+        Ok((seen(stock), seen(ours), stderr))
+    }
+
+    fn stock(&self, arguments: &[&str]) -> Result<Output> {
+        let output = Command::new(&self.stock.program)
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("LD_LIBRARY_PATH", &self.stock.libraries)
+            .env("LD_PRELOAD", &self.stock.shim)
+            .env("NOXEN_CPUS", CPUS.to_string())
+            .env("NOXEN_NODES", NODES.to_string())
+            .output();
+        output.context("running stock xl")
+    }
+}
+
+/// The directory of the firmware is as each was built.
+fn seen(output: Output) -> Seen {
+    let text = String::from_utf8_lossy(&output.stdout).replace(FIRMWARE, "/usr/lib/xen/boot");
+    Seen { status: output.status.code(), output: text }
+}
