@@ -191,7 +191,7 @@ impl ForeignMap<'_> {
         Ok(())
     }
 
-    fn at_for_writing(&self, offset: usize, len: usize) -> Result<*mut u8> {
+    pub(crate) fn at_for_writing(&self, offset: usize, len: usize) -> Result<*mut u8> {
         match self.protection {
             Protection::ReadWrite => self.at(offset, len),
             Protection::Read => Err(Error::Invalid("writing to guest pages that are mapped for reading".into())),
@@ -199,7 +199,7 @@ impl ForeignMap<'_> {
     }
 
     /// The address of `len` bytes at `offset`, which are all mapped.
-    fn at(&self, offset: usize, len: usize) -> Result<*mut u8> {
+    pub(crate) fn at(&self, offset: usize, len: usize) -> Result<*mut u8> {
         match offset.checked_add(len) {
             Some(end) if end <= self.size() => Ok(self.start.as_ptr().wrapping_add(offset)),
             _ => Err(Error::Invalid(format!(

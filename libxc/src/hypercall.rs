@@ -89,6 +89,8 @@ member! { DomctlArgs:
     vcpucontext(xen_domctl_vcpucontext),
     scheduler_op(xen_domctl_scheduler_op),
     hvmcontext(xen_domctl_hvmcontext),
+    shadow_op(xen_domctl_shadow_op),
+    getpageframeinfo3(xen_domctl_getpageframeinfo3),
     cpu_policy(xen_domctl_cpu_policy),
     vnuma(xen_domctl_vnuma),
 }

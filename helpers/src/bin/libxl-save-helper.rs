@@ -1,0 +1,248 @@
+//! `libxl-save-helper`: copies a guest's memory and processors into a stream or out of one, for libxl.
+//!
+//! libxl starts it with the stream open and speaks with it over standard input and output
+//! ([`libxc::migrate::protocol`]). It exits with 0 once libxl has answered its last message; a process of its own so
+//! that libxl can stop it at any moment.
+#![allow(unsafe_code, reason = "a signal handler")]
+
+use clap::{Args, Parser};
+use helpers::inherited;
+use libxc::migrate::protocol::{Message, level, receive_reply, send};
+use libxc::migrate::{self, Error, RestoreControl, RestoreOptions, Restored, SaveControl, SaveOptions};
+use libxc::{DomId, EvtchnPort, Xc};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Moves a guest for libxl; not for use by hand.
+#[derive(Parser)]
+#[command(name = "libxl-save-helper", version)]
+struct Options {
+    #[command(flatten)]
+    mode: Mode,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Mode {
+    /// STREAMFD RECVFD DOMID XCFLAGS CBFLAGS STREAMTYPE
+    #[arg(long, num_args = 6, allow_negative_numbers = true)]
+    save_domain: Option<Vec<i64>>,
+    /// STREAMFD SENDBACKFD DOMID STORE_EVTCHN STORE_DOMID CONSOLE_EVTCHN CONSOLE_DOMID CBFLAGS STREAMTYPE
+    #[arg(long, num_args = 9, allow_negative_numbers = true)]
+    restore_domain: Option<Vec<i64>>,
+}
+
+/// Bits of XCFLAGS.
+const LIVE: i64 = 1 << 0;
+const DEBUG: i64 = 1 << 1;
+/// The stream type of an ordinary save; the others are Remus and COLO.
+const PLAIN: i64 = 0;
+
+fn main() -> ExitCode {
+    let Mode { save_domain, restore_domain } = Options::parse().mode;
+    let mut libxl = Libxl;
+    let ended = match (save_domain.as_deref(), restore_domain.as_deref()) {
+        (Some(&[stream, _, domid, flags, callbacks, kind]), _) => {
+            save(&mut libxl, stream, domid, flags, callbacks, kind)
+        }
+        (_, Some(args)) => restore(&mut libxl, args),
+        _ => Err(Error::State("the arguments are not those of libxl".into())),
+    };
+    // An answer other than 0, or none, means that libxl is not there any more.
+    match libxl.complete(ended) {
+        Ok(0) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn save(libxl: &mut Libxl, stream: i64, domid: i64, flags: i64, callbacks: i64, kind: i64) -> Result<(), Error> {
+    libxl.log(level::DEBUG, "starting save");
+    if kind != PLAIN {
+        return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
+    }
+    let stream = stream_fd(stream)?;
+    stop_writing_on_sigterm(&stream)?;
+    let options = SaveOptions { domid: domain(domid)?, live: flags & LIVE != 0, verify: flags & DEBUG != 0 };
+    let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
+    migrate::save(&open_xen()?, stream.as_fd(), options, &mut control)
+}
+
+fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
+    libxl.log(level::DEBUG, "starting restore");
+    let &[stream, _, domid, store_port, store_domain, console_port, console_domain, callbacks, kind] = args else {
+        return Err(Error::State("the arguments are not those of libxl".into()));
+    };
+    let restored = restore_stream(libxl, stream, kind, callbacks, || {
+        Ok(RestoreOptions {
+            domid: domain(domid)?,
+            store_port: port(store_port)?,
+            store_domain: domain(store_domain)?,
+            console_port: port(console_port)?,
+            console_domain: domain(console_domain)?,
+        })
+    });
+    // libxl expects the results even where there are none.
+    let Restored { store, console } = *restored.as_ref().unwrap_or(&Restored::default());
+    libxl.tell(&Message::RestoreResults { store_gfn: store.0, console_gfn: console.0 });
+    restored.map(drop)
+}
+
+fn restore_stream(
+    libxl: &mut Libxl,
+    stream: i64,
+    kind: i64,
+    callbacks: i64,
+    options: impl FnOnce() -> Result<RestoreOptions, Error>,
+) -> Result<Restored, Error> {
+    if kind != PLAIN {
+        return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
+    }
+    let stream = stream_fd(stream)?;
+    let mut control = RestoreCallbacks { libxl, wanted: callbacks };
+    migrate::restore(&open_xen()?, stream.as_fd(), options()?, &mut control)
+}
+
+fn open_xen() -> Result<Xc, Error> {
+    Xc::open().map_err(|error| Error::Hypervisor { what: "opening the hypervisor", error })
+}
+
+fn stream_fd(number: i64) -> Result<OwnedFd, Error> {
+    let number = RawFd::try_from(number).unwrap_or(-1);
+    inherited::take(number).map_err(|error| Error::Io { what: "taking over the stream", error })
+}
+
+fn domain(number: i64) -> Result<DomId, Error> {
+    u16::try_from(number).map(DomId).map_err(|_| Error::State(format!("{number} is no domain's number")))
+}
+
+fn port(number: i64) -> Result<EvtchnPort, Error> {
+    u32::try_from(number).map(EvtchnPort).map_err(|_| Error::State(format!("{number} is no event channel's number")))
+}
+
+/// libxl, at the other end of standard input and output.
+struct Libxl;
+
+impl Libxl {
+    /// Tells something. Where libxl is gone, nothing is left to do but to end.
+    fn tell(&mut self, message: &Message) {
+        if send(&mut io::stdout().lock(), message).is_err() {
+            std::process::exit(-1);
+        }
+    }
+
+    /// Tells something and waits for the answer.
+    fn ask(&mut self, message: &Message) -> i32 {
+        self.tell(message);
+        receive_reply(&mut io::stdin().lock()).unwrap_or_else(|_| std::process::exit(-2))
+    }
+
+    fn log(&mut self, level: u32, text: &str) {
+        self.log_errno(level, -1, text);
+    }
+
+    fn log_errno(&mut self, level: u32, errno: i32, text: &str) {
+        let text: String = text.chars().take(4096).collect();
+        self.tell(&Message::Log { level, errno, context: "libxl-save-helper".into(), text });
+    }
+
+    fn complete(&mut self, ended: Result<(), Error>) -> io::Result<i32> {
+        let (retval, errno) = match &ended {
+            Ok(()) => (0, 0),
+            Err(e) => {
+                self.log(level::ERROR, &e.to_string());
+                (-1, e.errno())
+            }
+        };
+        self.log_errno(level::DEBUG, errno, &format!("complete r={retval}"));
+        send(&mut io::stdout().lock(), &Message::Complete { retval, errno })?;
+        receive_reply(&mut io::stdin().lock())
+    }
+}
+
+/// Passes on what a save needs.
+struct SaveCallbacks<'a> {
+    libxl: &'a mut Libxl,
+    domid: DomId,
+    /// The messages that libxl has an answer for, a bit each.
+    wanted: i64,
+}
+
+impl SaveControl for SaveCallbacks<'_> {
+    fn suspend(&mut self) -> Result<(), Error> {
+        match self.libxl.ask(&Message::Suspend {}) {
+            0 => Err(Error::Refused("suspending the guest")),
+            _ => Ok(()),
+        }
+    }
+
+    fn log_dirty_devices(&mut self, enable: bool) -> Result<(), Error> {
+        let message = Message::SwitchQemuLogdirty { domid: self.domid.0.into(), enable: enable.into() };
+        if self.wanted & 1 << message.number() == 0 {
+            return Ok(());
+        }
+        match self.libxl.ask(&message) {
+            0 => Ok(()),
+            _ => Err(Error::Refused("making the device model note what it writes")),
+        }
+    }
+
+    fn progress(&mut self, what: &str, done: u64, total: u64) {
+        self.libxl.tell(&Message::Progress { context: "xc".into(), what: what.into(), done, total });
+    }
+}
+
+/// Passes on what a restore needs.
+struct RestoreCallbacks<'a> {
+    libxl: &'a mut Libxl,
+    wanted: i64,
+}
+
+impl RestoreControl for RestoreCallbacks<'_> {
+    fn static_data_done(&mut self, cpuid_missing: bool, msrs_missing: bool) -> Result<(), Error> {
+        let missing = u32::from(cpuid_missing) | u32::from(msrs_missing) << 1;
+        let message = Message::StaticDataDone { missing };
+        if self.wanted & 1 << message.number() == 0 {
+            return Ok(());
+        }
+        match self.libxl.ask(&message) {
+            0 => Ok(()),
+            _ => Err(Error::Refused("giving the guest the processor that it knows")),
+        }
+    }
+
+    fn progress(&mut self, what: &str) {
+        self.libxl.log(level::INFO, what);
+    }
+
+    fn warn(&mut self, what: &str) {
+        self.libxl.log(level::WARN, what);
+    }
+}
+
+/// The stream, and what takes its place on SIGTERM: both descriptors stay open for the life of the process.
+static STREAM: AtomicI32 = AtomicI32::new(-1);
+static UNWRITABLE: AtomicI32 = AtomicI32::new(-1);
+
+/// On SIGTERM the stream can no longer be written: the save fails at its next write and puts the guest in order
+/// again on its way out, which an exit would not do.
+fn stop_writing_on_sigterm(stream: &OwnedFd) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::Io { what: "preparing for SIGTERM", error };
+    STREAM.store(stream.as_raw_fd(), Ordering::Relaxed);
+    UNWRITABLE.store(File::open("/dev/null").map_err(failed)?.into_raw_fd(), Ordering::Relaxed);
+    // No SA_RESTART: a write that waits is to end.
+    let action = SigAction::new(SigHandler::Handler(replace_stream), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler calls nothing but dup2, which is async-signal-safe, and keeps errno.
+    unsafe { sigaction(Signal::SIGTERM, &action) }.map_err(|e| failed(e.into()))?;
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&Signal::SIGTERM.into()), None).map_err(|e| failed(e.into()))
+}
+
+extern "C" fn replace_stream(_signal: i32) {
+    let errno = nix::errno::Errno::last_raw();
+    // SAFETY: both are open descriptors, or -1, which dup2 refuses.
+    unsafe { libc::dup2(UNWRITABLE.load(Ordering::Relaxed), STREAM.load(Ordering::Relaxed)) };
+    nix::errno::Errno::set_raw(errno);
+}

@@ -1,0 +1,235 @@
+//! Restoring: a stream into a domain that was made for it, empty and paused.
+
+use super::memory_in::MemoryIn;
+use super::{During, Error, Result, hvm};
+use crate::cpuid::CpuPolicy;
+use crate::cpuid::{CpuidPolicy, MsrPolicy};
+use crate::domain::DomainFlags;
+use crate::foreign::SeededPages;
+use crate::hvm::HvmParam;
+use crate::stream::x86::{TscInfo, decode_cpuid_policy, decode_hvm_params, decode_msr_policy};
+use crate::stream::{DomainHeader, GuestKind, ImageHeader, PageData, RecordHeader, RecordType, StreamError};
+use crate::{DomId, EvtchnPort, Gfn, Xc};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Where to restore to, and who serves the guest's two rings.
+#[derive(Clone, Copy, Debug)]
+pub struct RestoreOptions {
+    /// The domain.
+    pub domid: DomId,
+    /// The guest's port to xenstored.
+    pub store_port: EvtchnPort,
+    /// Where xenstored runs.
+    pub store_domain: DomId,
+    /// The guest's port to xenconsoled.
+    pub console_port: EvtchnPort,
+    /// Where xenconsoled runs.
+    pub console_domain: DomId,
+}
+
+/// What the caller needs to connect the restored guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// The page of the ring to xenstored.
+    pub store: Gfn,
+    /// The page of the console's ring.
+    pub console: Gfn,
+}
+
+/// What a restore needs from the rest of the toolstack.
+pub trait RestoreControl {
+    /// All that never changes has been read; these parts of the CPU policy were not in the stream.
+    fn static_data_done(&mut self, cpuid_missing: bool, msrs_missing: bool) -> Result<()>;
+    /// A step was reached.
+    fn progress(&mut self, what: &str);
+    /// Something is odd, but the restore goes on.
+    fn warn(&mut self, what: &str);
+}
+
+/// Restores the stream behind `from` into a domain. Reads not one byte beyond the stream's end.
+pub fn restore(
+    xc: &Xc,
+    from: BorrowedFd<'_>,
+    options: RestoreOptions,
+    control: &mut dyn RestoreControl,
+) -> Result<Restored> {
+    let info = xc.domain(options.domid).during("finding the domain")?;
+    let info = info.ok_or_else(|| Error::State(format!("domain {} does not exist", options.domid)))?;
+    if !info.flags.contains(DomainFlags::HVM) {
+        return Err(Error::State(format!("domain {}: restoring a PV guest is not built yet", options.domid)));
+    }
+    let from = File::from(from.try_clone_to_owned().during("opening the stream")?);
+    let mut restore = Restore {
+        xc,
+        options,
+        memory: MemoryIn::new(xc, options.domid),
+        from,
+        control,
+        version: 0,
+        static_data_seen: false,
+        policy: CpuPolicy::default(),
+        context: None,
+        verify: false,
+        restored: Restored::default(),
+    };
+    restore.headers()?;
+    while restore.record()? != RecordType::End {}
+    restore.complete()?;
+    Ok(restore.restored)
+}
+
+struct Restore<'a> {
+    xc: &'a Xc,
+    options: RestoreOptions,
+    memory: MemoryIn<'a>,
+    from: File,
+    control: &'a mut dyn RestoreControl,
+    /// The stream's version.
+    version: u32,
+    static_data_seen: bool,
+    policy: CpuPolicy,
+    /// The state of the virtual hardware: Xen takes it once everything else is there.
+    context: Option<Vec<u8>>,
+    /// Pages are compared with what is there, no longer stored.
+    verify: bool,
+    restored: Restored,
+}
+
+impl Restore<'_> {
+    fn headers(&mut self) -> Result<()> {
+        self.version = ImageHeader::decode(&self.array()?)?.version;
+        let domain = DomainHeader::decode(&self.array()?)?;
+        if domain.kind != GuestKind::Hvm {
+            return Err(Error::State("the stream holds a PV guest, the domain is made for an HVM or PVH one".into()));
+        }
+        self.control.progress(&match domain.xen_major {
+            0 => "Found x86 HVM domain, converted from legacy stream format".into(),
+            major => format!("Found x86 HVM domain from Xen {major}.{}", domain.xen_minor),
+        });
+        Ok(())
+    }
+
+    /// Reads one record and does what it asks for.
+    fn record(&mut self) -> Result<RecordType> {
+        let header = RecordHeader::decode(&self.array()?)?;
+        let Some(kind) = header.kind()? else {
+            self.control.warn(&format!("skipping the unknown optional record {:#x}", header.number));
+            self.bytes(header.padded_length())?;
+            return Ok(RecordType::StaticDataEnd);
+        };
+        if kind == RecordType::PageData {
+            self.pages(&header)?;
+            return Ok(kind);
+        }
+        let padded = self.bytes(header.padded_length())?;
+        self.process(kind, header.body(&padded)?)?;
+        Ok(kind)
+    }
+
+    fn process(&mut self, kind: RecordType, body: &[u8]) -> Result<()> {
+        let unexpected = |why: &str| Err(StreamError::new(kind.name(), why).into());
+        match kind {
+            RecordType::End => {}
+            RecordType::StaticDataEnd => self.static_data_end()?,
+            RecordType::CpuidPolicy => self.policy.cpuid = CpuidPolicy(decode_cpuid_policy(body)?),
+            RecordType::MsrPolicy => self.policy.msrs = MsrPolicy(decode_msr_policy(body)?),
+            RecordType::TscInfo => self.set_tsc(TscInfo::decode(body)?)?,
+            RecordType::HvmContext => self.context = Some(body.to_vec()),
+            RecordType::HvmParams => {
+                for param in decode_hvm_params(body)? {
+                    hvm::restore_param(self.xc, self.options.domid, param, &mut self.restored)?;
+                }
+            }
+            RecordType::Verify => self.verify = true,
+            RecordType::Checkpoint => return unexpected("a checkpoint in a stream that has none"),
+            RecordType::PageData => return unexpected("is read apart"),
+            _ => return unexpected("does not belong into the stream of an HVM or PVH guest"),
+        }
+        Ok(())
+    }
+
+    fn static_data_end(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.static_data_seen, true) {
+            return Err(StreamError::new(RecordType::StaticDataEnd.name(), "comes twice").into());
+        }
+        let (no_cpuid, no_msrs) = (self.policy.cpuid.0.is_empty(), self.policy.msrs.0.is_empty());
+        if !(no_cpuid && no_msrs) {
+            let set = self.xc.set_cpu_policy(self.options.domid, &self.policy);
+            set.during("giving the guest the processor that it knows")?;
+        }
+        self.control.static_data_done(no_cpuid, no_msrs)
+    }
+
+    /// A record of pages: their content goes straight into the guest's memory.
+    fn pages(&mut self, header: &RecordHeader) -> Result<()> {
+        // Version 2 has no record for the end of the static data: the first pages tell it.
+        if self.version < 3 && !self.static_data_seen {
+            self.static_data_end()?;
+        }
+        let place = RecordType::PageData.name();
+        if !self.static_data_seen {
+            return Err(StreamError::new(place, "comes before STATIC_DATA_END").into());
+        }
+        let length = header.length as usize;
+        // A record of n pages is at most 8 + n * (8 + 4096) bytes long: it has at least so many frame numbers,
+        // which can be read together with its first bytes.
+        let sure = length.saturating_sub(PageData::PREFIX).div_ceil(8 + crate::types::PAGE_SIZE);
+        let mut head = self.bytes((PageData::PREFIX + sure * 8).min(length))?;
+        let prefix = head.first_chunk().ok_or_else(|| StreamError::new(place, "too short"))?;
+        let count = PageData::count(prefix, length)?;
+        if count < sure {
+            return Err(StreamError::new(place, format!("count: {count} pages do not fill {length} bytes")).into());
+        }
+        head.extend(self.bytes((count - sure) * 8)?);
+        let pages = PageData::decode(&head[PageData::PREFIX..], length)?;
+        self.memory.populate(&pages)?;
+        if self.verify {
+            for pfn in self.memory.differing(&pages, self.from.as_fd())? {
+                self.control.warn(&format!("verify pfn {pfn:#x} failed"));
+            }
+        } else {
+            self.memory.fill(&pages, self.from.as_fd())?;
+        }
+        self.bytes(header.padded_length() - length).map(drop)
+    }
+
+    fn set_tsc(&mut self, tsc: TscInfo) -> Result<()> {
+        let tsc =
+            crate::domain::TscInfo { mode: tsc.mode, khz: tsc.khz, incarnation: tsc.incarnation, elapsed_ns: tsc.nsec };
+        self.xc.set_tsc(self.options.domid, tsc).during("setting the time stamp counter")
+    }
+
+    /// The last steps, once the whole stream was read.
+    fn complete(&mut self) -> Result<()> {
+        let (xc, RestoreOptions { domid, .. }) = (self.xc, self.options);
+        let RestoreOptions { store_port, store_domain, console_port, console_domain, .. } = self.options;
+        xc.set_hvm_param(domid, HvmParam::StoreEvtchn, store_port.0.into()).during("setting xenstore's port")?;
+        xc.set_hvm_param(domid, HvmParam::ConsoleEvtchn, console_port.0.into()).during("setting the console's port")?;
+        let context = self.context.take().ok_or_else(|| Error::State("the stream has no HVM_CONTEXT".into()))?;
+        xc.set_hvm_context(domid, &context).during("setting the state of the virtual hardware")?;
+        let Restored { store, console } = self.restored;
+        let frame =
+            |gfn: Gfn| u32::try_from(gfn.0).map_err(|_| Error::State(format!("the ring at {gfn:#x} is out of reach")));
+        let pages = SeededPages { console: frame(console)?, console_domain, store: frame(store)?, store_domain };
+        xc.seed_grants(domid, pages).during("granting the guest's rings")
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.from.read_exact(&mut bytes).during("reading the stream")?;
+        Ok(bytes)
+    }
+
+    /// Exactly `count` bytes; memory grows with what really arrives.
+    fn bytes(&mut self, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(count.min(1 << 20));
+        while bytes.len() < count {
+            let from = bytes.len();
+            bytes.resize(count.min(from + (1 << 20)), 0);
+            self.from.read_exact(&mut bytes[from..]).during("reading the stream")?;
+        }
+        Ok(bytes)
+    }
+}
