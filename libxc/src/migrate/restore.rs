@@ -210,9 +210,7 @@ impl Restore<'_> {
         let context = self.context.take().ok_or_else(|| Error::State("the stream has no HVM_CONTEXT".into()))?;
         xc.set_hvm_context(domid, &context).during("setting the state of the virtual hardware")?;
         let Restored { store, console } = self.restored;
-        let frame =
-            |gfn: Gfn| u32::try_from(gfn.0).map_err(|_| Error::State(format!("the ring at {gfn:#x} is out of reach")));
-        let pages = SeededPages { console: frame(console)?, console_domain, store: frame(store)?, store_domain };
+        let pages = SeededPages { console: console.0, console_domain, store: store.0, store_domain };
         xc.seed_grants(domid, pages).during("granting the guest's rings")
     }
 
