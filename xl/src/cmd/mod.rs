@@ -10,5 +10,6 @@ pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod name;
 pub(crate) mod sched;
+pub(crate) mod schema;
 pub(crate) mod unbuilt;
 pub(crate) mod vcpu;

@@ -241,10 +241,6 @@ pub(crate) fn check(c: Command) -> Command {
     c.arg(at_least_one("ConfigFile").help("The configuration file, and settings as NAME=VALUE"))
 }
 
-pub(crate) fn schema(c: Command) -> Command {
-    c.arg(optional("key").help("Only this key"))
-}
-
 pub(crate) fn convert(c: Command) -> Command {
     c.arg(required("ConfigFile")).arg(optional("Output"))
 }

@@ -22,6 +22,7 @@ pub(crate) mod load;
 pub(crate) mod number;
 pub(crate) mod pci;
 pub(crate) mod reader;
+pub(crate) mod schema;
 pub(crate) mod source;
 pub(crate) mod usb;
 pub(crate) mod vcpus;
