@@ -190,6 +190,26 @@ impl Xc {
         unsafe { self.memory_op(op!(XENMEM_claim_pages), Some(domid), &mut args) }.map(drop)
     }
 
+    /// Pages of the host that sharing has saved; none where Xen is built without sharing.
+    pub fn sharing_freed_pages(&self) -> Result<u64> {
+        self.sharing_count(op!(XENMEM_get_sharing_freed_pages))
+    }
+
+    /// Frames of the host that domains share; none where Xen is built without sharing.
+    pub fn sharing_used_frames(&self) -> Result<u64> {
+        self.sharing_count(op!(XENMEM_get_sharing_shared_pages))
+    }
+
+    fn sharing_count(&self, op: Op) -> Result<u64> {
+        // These operations take no arguments; whatever is passed, Xen does not look at it.
+        let mut unused = sys::xen_memory_domain::default();
+        // SAFETY: no address is used.
+        match unsafe { self.memory_op(op, None, &mut unused) } {
+            Err(e) if e.errno() == Some(Errno::ENOSYS) => Ok(0),
+            count => count,
+        }
+    }
+
     /// The highest frame of a domain's physmap.
     pub fn max_gpfn(&self, domid: DomId) -> Result<Gfn> {
         let mut args = sys::xen_memory_domain { domid: domid.0 };

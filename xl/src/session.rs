@@ -1,21 +1,35 @@
 //! What one run of `xl` has at hand: its own options and the toolstack.
 
 use crate::cli::Globals;
-use libxl::{Ctx, paths::Paths};
-use std::path::Path;
+use crate::failure::Failure;
+use libxc::DomId;
+use libxl::domain::info;
+use libxl::{Ctx, Paths};
+use std::path::{Path, PathBuf};
 
 /// One run of the program.
 pub(crate) struct Session {
     /// xl's own options.
     pub(crate) globals: Globals,
-    /// The toolstack.
+    /// The toolstack; it opens nothing before it is used.
     pub(crate) ctx: Ctx,
 }
 
 impl Session {
-    /// A run with these options. Nothing is opened yet.
+    /// A run with these options, on the host as the environment describes it.
     pub(crate) fn new(globals: Globals) -> Session {
-        let paths = Paths::installed(Path::new("/usr")).with_environment(|name| std::env::var_os(name));
+        let paths = Paths::installed(&prefix()).with_environment(|name| std::env::var_os(name));
         Session { globals, ctx: Ctx::new(paths) }
     }
+
+    /// The domain that an argument names: by number, name or UUID.
+    pub(crate) fn domain(&self, argument: &str) -> Result<DomId, Failure> {
+        Ok(info::resolve(&self.ctx, argument)?)
+    }
+}
+
+/// Where the toolstack is installed: `/usr/local` for `/usr/local/sbin/xl`.
+fn prefix() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.parent().and_then(Path::parent).unwrap_or(Path::new("/usr/local")).to_path_buf()
 }

@@ -1,7 +1,18 @@
 //! Domains as tables: `list`, `vm-list`, `uptime`, `claims`, `sharing`.
 
-use crate::output::Format;
+use crate::cli::Run;
+use crate::failure::Failure;
+use crate::output::domains::{self as tables, Columns, Domain};
+use crate::output::{self, Format};
+use crate::session::Session;
 use clap::Args;
+use libxc::DomId;
+use libxc::domain::DomainInfo;
+use libxl::domain::info;
+use libxl::host::cpupool;
+use libxl::types::Bitmap;
+use nix::time::{ClockId, clock_gettime};
+use std::collections::HashMap;
 
 /// `xl list`.
 #[derive(Args)]
@@ -27,11 +38,69 @@ pub(crate) struct List {
     domain: Option<String>,
 }
 
+impl Run for List {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let chosen = chosen_or_all(session, self.domain.as_deref())?;
+        if self.long {
+            return Err(Failure::new(1, "list -l: this option is not built yet"));
+        }
+        let mut domains = with_names(session, chosen)?;
+        let mut columns = Columns { verbose: self.verbose, context: self.context, ..Columns::default() };
+        if self.cpupool {
+            columns.cpupool = true;
+            add_pools(session, &mut domains)?;
+        }
+        if self.numa {
+            columns.nodes = Some(session.ctx.xc().and_then(|xc| Ok(xc.physinfo()?))?.nr_nodes);
+            add_nodes(session, &mut domains)?;
+        }
+        match self.output.is_json() {
+            true => output::print_json(&tables::list_json(&domains)),
+            false => output::print(&tables::list(&domains, columns)),
+        }
+    }
+}
+
 /// `xl vm-list`.
 #[derive(Args)]
 pub(crate) struct VmList {
     #[command(flatten)]
     output: Format,
+}
+
+impl Run for VmList {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domains = with_names(session, no_stub_domains(session)?)?;
+        match self.output.is_json() {
+            true => output::print_json(&tables::vm_list_json(&domains)),
+            false => output::print(&tables::vm_list(&domains)),
+        }
+    }
+}
+
+/// `xl claims`.
+#[derive(Args)]
+pub(crate) struct Claims {}
+
+impl Run for Claims {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domains = with_names(session, info::list(&session.ctx)?)?;
+        output::print(&tables::list(&domains, Columns { claim: true, ..Columns::default() }))
+    }
+}
+
+/// `xl sharing`.
+#[derive(Args)]
+pub(crate) struct Sharing {
+    /// Name or number of the one domain to show
+    domain: Option<String>,
+}
+
+impl Run for Sharing {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domains = with_names(session, chosen_or_all(session, self.domain.as_deref())?)?;
+        output::print(&tables::sharing(&domains))
+    }
 }
 
 /// `xl uptime`.
@@ -46,13 +115,92 @@ pub(crate) struct Uptime {
     domains: Vec<String>,
 }
 
-/// `xl claims`.
-#[derive(Args)]
-pub(crate) struct Claims {}
+impl Run for Uptime {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domids = match self.domains.is_empty() {
+            true => no_stub_domains(session)?.iter().map(|info| info.domid).collect(),
+            false => self.domains.iter().map(|d| session.domain(d)).collect::<Result<Vec<_>, _>>()?,
+        };
+        let uptimes = uptimes(session, &domids)?;
+        if self.output.is_json() {
+            return output::print_json(&uptimes);
+        }
+        match self.short {
+            true => output::print(&tables::uptime_short(&uptimes, &time_of_day())),
+            false => output::print(&tables::uptime(&uptimes)),
+        }
+    }
+}
 
-/// `xl sharing`.
-#[derive(Args)]
-pub(crate) struct Sharing {
-    /// Name or number of the one domain to show
-    domain: Option<String>,
+/// The domain that the argument names, or all.
+fn chosen_or_all(session: &Session, argument: Option<&str>) -> Result<Vec<DomainInfo>, Failure> {
+    match argument {
+        None => Ok(info::list(&session.ctx)?),
+        Some(argument) => Ok(vec![info::get(&session.ctx, session.domain(argument)?)?]),
+    }
+}
+
+/// All domains but those that only run another's device model.
+fn no_stub_domains(session: &Session) -> Result<Vec<DomainInfo>, Failure> {
+    let all = info::list(&session.ctx)?;
+    let domids: Vec<_> = all.iter().map(|info| info.domid).collect();
+    let stubs = info::are_stub_domains(&session.ctx, &domids)?;
+    Ok(all.into_iter().zip(stubs).filter(|(_, stub)| !stub).map(|(info, _)| info).collect())
+}
+
+fn with_names(session: &Session, infos: Vec<DomainInfo>) -> Result<Vec<Domain>, Failure> {
+    let domids: Vec<_> = infos.iter().map(|info| info.domid).collect();
+    let names = info::names(&session.ctx, &domids)?;
+    let domain = |(info, name)| Domain { info, name, label: None, pool: None, nodes: None };
+    Ok(infos.into_iter().zip(names).map(domain).collect())
+}
+
+fn add_pools(session: &Session, domains: &mut [Domain]) -> Result<(), Failure> {
+    let mut ids: Vec<u32> = domains.iter().map(|domain| domain.info.cpupool).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let names: HashMap<_, _> = ids.iter().zip(cpupool::names(&session.ctx, &ids)?).collect();
+    for domain in domains {
+        domain.pool = names.get(&domain.info.cpupool).cloned().flatten();
+    }
+    Ok(())
+}
+
+fn add_nodes(session: &Session, domains: &mut [Domain]) -> Result<(), Failure> {
+    for domain in domains {
+        let nodes = session.ctx.xc()?.node_affinity(domain.info.domid).map_err(libxl::Error::from)?;
+        domain.nodes = Some(Bitmap::from_bytes(nodes));
+    }
+    Ok(())
+}
+
+/// How long these domains have been up; those of which nobody wrote down the start are left out.
+fn uptimes(session: &Session, domids: &[DomId]) -> Result<Vec<tables::Uptime>, Failure> {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).map_err(libxl::Error::from)?.tv_sec() as u64;
+    let names = info::names(&session.ctx, domids)?;
+    let starts = info::start_times(&session.ctx, domids)?;
+    let mut uptimes = Vec::new();
+    for ((domid, name), start) in domids.iter().zip(names).zip(starts) {
+        let seconds = match domid.0 {
+            0 => Some(kernel_uptime()?),
+            _ => start.map(|start| now.saturating_sub(start)),
+        };
+        match seconds {
+            Some(seconds) => uptimes.push(tables::Uptime { name, domid: domid.0, seconds }),
+            None => tracing::warn!("domain {domid}: xenstore does not tell when it was started"),
+        }
+    }
+    Ok(uptimes)
+}
+
+/// How long this kernel, dom0's, has been up.
+fn kernel_uptime() -> Result<u64, Failure> {
+    let unreadable = |why: String| Failure::new(255, format!("dom0's uptime: /proc/uptime: {why}"));
+    let text = std::fs::read_to_string("/proc/uptime").map_err(|e| unreadable(e.to_string()))?;
+    text.split('.').next().and_then(|seconds| seconds.parse().ok()).ok_or_else(|| unreadable("no number".into()))
+}
+
+/// The time of day, in the host's time zone: `09:42:20`.
+fn time_of_day() -> String {
+    jiff::Zoned::now().strftime("%H:%M:%S").to_string()
 }

@@ -1,6 +1,12 @@
 //! Names and numbers of domains: `domid`, `domname`, `rename`.
 
+use crate::cli::Run;
+use crate::failure::Failure;
+use crate::output;
+use crate::session::Session;
 use clap::Args;
+use libxc::DomId;
+use libxl::domain::info;
 
 /// `xl domid`.
 #[derive(Args)]
@@ -9,11 +15,36 @@ pub(crate) struct Domid {
     name: String,
 }
 
+impl Run for Domid {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        match info::find(&session.ctx, &self.name)? {
+            Some(domid) => output::print(&format!("{domid}\n")),
+            None => Err(Failure::new(
+                1,
+                format!("there is no domain called \"{}\" (xl list shows those there are)", self.name),
+            )),
+        }
+    }
+}
+
 /// `xl domname`.
 #[derive(Args)]
 pub(crate) struct Domname {
     /// The domain's number
     domid: String,
+}
+
+impl Run for Domname {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        // As stock xl, what follows the digits is not looked at.
+        let digits = self.domid.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.domid.len());
+        let domid = self.domid[..digits].parse().map(DomId);
+        let domid = domid.map_err(|_| Failure::new(1, format!("\"{}\" is no domain's number", self.domid)))?;
+        match info::names(&session.ctx, &[domid])?.pop().flatten() {
+            Some(name) => output::print(&format!("{name}\n")),
+            None => Err(Failure::new(1, format!("there is no domain {domid} (xl list shows those there are)"))),
+        }
+    }
 }
 
 /// `xl rename`.

@@ -2,8 +2,8 @@
 
 use super::bitmap::ranges;
 use libxc::domain::{DomainFlags, DomainInfo, ShutdownReason};
-use libxc::vcpu::VcpuInfo;
 use libxc::{DomId, Kib};
+use libxl::domain::info::Vcpu;
 use libxl::types::{Bitmap, Uuid};
 use serde::Serialize;
 use std::fmt::Write;
@@ -146,16 +146,6 @@ fn state_letters(info: &DomainInfo) -> String {
     ]
     .iter()
     .collect()
-}
-
-/// A vCPU of a domain.
-pub(crate) struct Vcpu {
-    pub(crate) number: u32,
-    pub(crate) info: VcpuInfo,
-    /// The CPUs it may run on.
-    pub(crate) hard: Bitmap,
-    /// The CPUs it prefers.
-    pub(crate) soft: Bitmap,
 }
 
 /// A domain's vCPUs.
@@ -365,6 +355,7 @@ mod tests {
     use super::*;
     use libxc::Mfn;
     use libxc::domain::Emulation;
+    use libxc::vcpu::VcpuInfo;
 
     fn domain(domid: u16, name: &str, flags: DomainFlags, mib: u64, vcpus: u32, seconds: f64) -> Domain {
         let info = DomainInfo {
