@@ -4,14 +4,14 @@
 //! itself). Output that is longer or shorter is refused; memory is taken only as output arrives.
 
 mod lz4;
+mod lzma;
 mod lzop;
+mod range;
+mod x86;
+mod xz;
 
 use super::{Fault, MAX_SIZE};
 use std::io::{self, Read};
-
-/// The most memory that a decoder may take for its dictionary, in KiB: twice the largest of Linux's (xz and zstd,
-/// 128 MiB).
-const MAX_DICTIONARY_KIB: u32 = 256 << 10;
 
 /// The bytes of the size that ends a payload.
 const SIZE_FIELD: usize = 4;
@@ -85,22 +85,29 @@ fn unpack(format: Format, whole: &[u8], stream: &[u8], size: usize) -> io::Resul
     match format {
         Format::Gzip => read(flate2::bufread::GzDecoder::new(whole), size),
         Format::Bzip2 => read(bzip2::bufread::BzDecoder::new(stream), size),
-        Format::Xz => read(lzma_rust2::XzReader::new_mem_limit(stream, false, MAX_DICTIONARY_KIB), size),
-        Format::Lzma => read(lzma_rust2::LzmaReader::new_mem_limit(stream, MAX_DICTIONARY_KIB, None)?, size),
+        Format::Xz => xz::unpack(stream, size).map_err(io::Error::other),
+        Format::Lzma => lzma::unpack(stream, size).map_err(io::Error::other),
         Format::Zstd => read(ruzstd::decoding::StreamingDecoder::new(stream).map_err(io::Error::other)?, size),
         Format::Lzo => lzop::unpack(stream, size).map_err(io::Error::other),
         Format::Lz4 => lz4::unpack(stream, size).map_err(io::Error::other),
     }
 }
 
+/// Address space for the output: its pages come as they are written.
+fn reserved(size: usize) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(size).map_err(|e| e.to_string())?;
+    Ok(out)
+}
+
 /// Reads everything, but no more than one byte past `size`: enough to tell that there is more.
 fn read(decoder: impl Read, size: usize) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    // Address space only: the pages come as they are written.
-    out.try_reserve_exact(size)?;
+    let mut out = reserved(size).map_err(io::Error::other)?;
     decoder.take(size as u64 + 1).read_to_end(&mut out)?;
     Ok(out)
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod xz_tests;
