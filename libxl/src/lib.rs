@@ -4,6 +4,7 @@
 
 pub mod ctx;
 pub mod defaults;
+pub mod device;
 pub mod domain;
 pub mod domid_history;
 pub mod error;

@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) kind: Kind,
     /// Where it is in the batch's bytes, header and payload.
     pub(crate) range: Range<usize>,
+    /// Whether "no such node" is a success.
+    pub(crate) may_be_missing: bool,
 }
 
 impl Batch {
@@ -72,6 +74,15 @@ impl Batch {
         self.path_request(Kind::Rm, path, &[])
     }
 
+    /// Removes a node with all below it; answered with success if it does not exist.
+    pub fn remove(&mut self, path: &str) -> &mut Batch {
+        self.rm(path);
+        if let Some(request) = self.requests.last_mut() {
+            request.may_be_missing = true;
+        }
+        self
+    }
+
     /// Lists a node's children; answered with `E2BIG` where the list is too long for one message.
     pub fn directory(&mut self, path: &str) -> &mut Batch {
         self.path_request(Kind::Directory, path, &[])
@@ -112,7 +123,7 @@ impl Batch {
         for piece in pieces {
             self.bytes.extend_from_slice(piece);
         }
-        self.requests.push(Request { kind, range: start..self.bytes.len() });
+        self.requests.push(Request { kind, range: start..self.bytes.len(), may_be_missing: false });
         self
     }
 

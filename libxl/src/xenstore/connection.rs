@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// Requests in flight at once: enough to hide the round trips of a whole device or domain, few enough
 /// that a server that queues its replies keeps little.
-const WINDOW: usize = 128;
+const WINDOW: usize = 256;
 /// Bytes in flight at once: less than a socket's send buffer, so that sending does not block.
 const WINDOW_BYTES: usize = 64 << 10;
 /// How long xenstored may take to answer. A live update of xenstored stalls it for up to a minute.
@@ -201,7 +201,10 @@ impl Connection {
         };
         let request = &pending.window[index];
         let answer = match header.kind {
-            Kind::Error => Err(refused(request.kind, &request.object(bytes), errno_of(&payload))),
+            Kind::Error => match errno_of(&payload) {
+                Errno::ENOENT if request.may_be_missing => Ok(Vec::new()),
+                errno => Err(refused(request.kind, &request.object(bytes), errno)),
+            },
             kind if kind == request.kind => Ok(payload),
             kind => {
                 return Err(protocol(format!("an answer of kind {kind:?} to a request of kind {:?}", request.kind)));

@@ -11,6 +11,7 @@ mod connection;
 #[cfg(test)]
 pub(crate) mod fake;
 mod perms;
+pub mod schema;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -77,8 +77,8 @@ pub trait Store: Xs {
     /// Removes a node with all below it; no error if it does not exist.
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut batch = Batch::new();
-        batch.rm(path);
-        optional(self.submit_one(batch)).map(drop)
+        batch.remove(path);
+        self.run(batch)
     }
 
     /// The names of a node's children, however many; none if the node does not exist.
