@@ -7,6 +7,7 @@
 mod fill;
 mod populate;
 pub mod pv;
+pub mod pvh;
 
 use crate::{DomId, EvtchnPort};
 

@@ -4,7 +4,9 @@ use crate::memory::MemFlags;
 use crate::{DomId, Result, Xc};
 use std::ops::Range;
 
-/// Extents of 2 MiB and 4 KiB, as orders of pages: the largest that are of use to a PV domain.
+/// Extents of 1 GiB, 2 MiB and 4 KiB, as orders of pages.
+pub(super) const ALL_ORDERS: &[u32] = &[18, 9, 0];
+/// Extents of 2 MiB and 4 KiB: the largest that are of use to a PV domain.
 pub(super) const PV_ORDERS: &[u32] = &[9, 0];
 
 /// The most extents of one hypercall: their array is 1 MiB.
@@ -17,6 +19,7 @@ pub(super) fn populate(
     domid: DomId,
     range: Range<u64>,
     orders: &[u32],
+    flags: MemFlags,
     given: &mut impl FnMut(u64, u64, u64),
 ) -> Result<()> {
     let Some((&order, smaller)) = orders.split_first() else {
@@ -28,10 +31,10 @@ pub(super) fn populate(
         let firsts: Vec<u64> = (next..whole.end).step_by(unit as usize).take(BATCH as usize).collect();
         let mut frames = firsts.clone();
         let done = if smaller.is_empty() {
-            xc.populate_physmap_exact(domid, order, MemFlags::NONE, &mut frames)?;
+            xc.populate_physmap_exact(domid, order, flags, &mut frames)?;
             frames.len()
         } else {
-            xc.populate_physmap(domid, order, MemFlags::NONE, &mut frames)?
+            xc.populate_physmap(domid, order, flags, &mut frames)?
         };
         for (first, frame) in firsts.iter().zip(&frames).take(done) {
             given(*first, *frame, unit);
@@ -41,8 +44,8 @@ pub(super) fn populate(
             break;
         }
     }
-    populate_rest(xc, domid, range.start..whole.start, smaller, given)?;
-    populate_rest(xc, domid, next..range.end, smaller, given)
+    populate_rest(xc, domid, range.start..whole.start, smaller, flags, given)?;
+    populate_rest(xc, domid, next..range.end, smaller, flags, given)
 }
 
 fn populate_rest(
@@ -50,9 +53,10 @@ fn populate_rest(
     domid: DomId,
     range: Range<u64>,
     orders: &[u32],
+    flags: MemFlags,
     given: &mut impl FnMut(u64, u64, u64),
 ) -> Result<()> {
-    if range.is_empty() { Ok(()) } else { populate(xc, domid, range, orders, given) }
+    if range.is_empty() { Ok(()) } else { populate(xc, domid, range, orders, flags, given) }
 }
 
 /// The part of `range` that aligned extents of this order cover; empty, at its start, if there is none.

@@ -14,6 +14,7 @@ pub enum Feature {
     PaePgdirAbove4gb = 4,
     HvmCallbackVector = 8,
     Dom0 = 11,
+    LinuxRsdpUnrestricted = 15,
 }
 
 impl Feature {

@@ -9,6 +9,7 @@ use super::populate::{PV_ORDERS, populate};
 use super::{Built, Ring};
 use crate::foreign::{Protection, SeededPages};
 use crate::image::{FeatureSet, Kernel, PvAbi, PvLayout};
+use crate::memory::MemFlags;
 use crate::types::PAGE_SHIFT;
 use crate::{DomId, Error, Mfn, Result, Xc};
 use layout::Layout;
@@ -100,7 +101,7 @@ fn give_memory(xc: &Xc, guest: &PvGuest<'_>) -> Result<Vec<u64>> {
         xc.claim_pages(guest.domid, guest.pages)?;
     }
     let mut p2m = vec![0; guest.pages as usize];
-    let populated = populate(xc, guest.domid, 0..guest.pages, PV_ORDERS, &mut |pfn, mfn, pages| {
+    let populated = populate(xc, guest.domid, 0..guest.pages, PV_ORDERS, MemFlags::NONE, &mut |pfn, mfn, pages| {
         let extent = &mut p2m[pfn as usize..(pfn + pages) as usize];
         extent.iter_mut().zip(mfn..).for_each(|(entry, mfn)| *entry = mfn);
     });
