@@ -1,7 +1,8 @@
 //! What only an HVM guest has: firmware, graphics, emulated devices.
 
+use super::viridian;
 use crate::types::{
-    BiosType, DefBool, DeviceModelVersion, DomainBuildInfo, HvmInfo, RdmReservePolicy, TypeInfo, VgaInterfaceType,
+    BiosType, DeviceModelVersion, DomainBuildInfo, HvmInfo, RdmReservePolicy, SpiceInfo, TypeInfo, VgaInterfaceType,
 };
 use crate::{Error, Result};
 
@@ -19,7 +20,8 @@ pub(super) fn apply(b_info: &mut DomainBuildInfo) -> Result<()> {
     b_info.video_memkb = Some(video_memory(hvm, model, video_kib)?);
     switches(hvm);
     usb(hvm)?;
-    displays(hvm);
+    displays(hvm)?;
+    viridian::mask(hvm)?;
     serial_ports(hvm)?;
     hvm.mmio_hole_memkb.get_or_insert(0);
     hvm.boot.get_or_insert_with(|| "cda".into());
@@ -114,11 +116,14 @@ fn usb(hvm: &mut HvmInfo) -> Result<()> {
     if hvm.usbdevice.is_some() && !hvm.usbdevice_list.is_empty() {
         return Err(Error::invalid("usbdevice is given both as one and as a list"));
     }
+    if !(0..=3).contains(&hvm.usbversion) {
+        return Err(Error::invalid(format!("usbversion={}: there are 1, 2 and 3", hvm.usbversion)));
+    }
     Ok(())
 }
 
 /// Where the picture goes.
-fn displays(hvm: &mut HvmInfo) {
+fn displays(hvm: &mut HvmInfo) -> Result<()> {
     if hvm.vnc.enable.set_default(true) {
         hvm.vnc.findunused.set_default(true);
         hvm.vnc.listen.get_or_insert_with(|| "127.0.0.1".into());
@@ -126,12 +131,24 @@ fn displays(hvm: &mut HvmInfo) {
     if hvm.sdl.enable.set_default(false) {
         hvm.sdl.opengl.set_default(false);
     }
-    if hvm.spice.enable == DefBool::TRUE {
-        hvm.spice.disable_ticketing.set_default(false);
-        hvm.spice.agent_mouse.set_default(true);
-        hvm.spice.vdagent.set_default(false);
-        hvm.spice.clipboard_sharing.set_default(false);
+    if hvm.spice.enable.is_true() {
+        spice(&mut hvm.spice)?;
     }
+    Ok(())
+}
+
+fn spice(spice: &mut SpiceInfo) -> Result<()> {
+    spice.agent_mouse.set_default(true);
+    spice.vdagent.set_default(false);
+    spice.clipboard_sharing.set_default(false);
+    if spice.port == 0 && spice.tls_port == 0 {
+        return Err(Error::invalid("spice=1 needs a port (spiceport= or spicetls_port=)"));
+    }
+    let is_open = spice.disable_ticketing.set_default(false);
+    if !is_open && spice.passwd.as_deref().unwrap_or_default().is_empty() {
+        return Err(Error::invalid("spice=1 needs a password (spicepasswd=), or spicedisable_ticketing=1"));
+    }
+    Ok(())
 }
 
 fn serial_ports(hvm: &HvmInfo) -> Result<()> {

@@ -24,6 +24,7 @@ mod hvm;
 pub mod memory;
 mod stored;
 pub mod usb;
+pub mod viridian;
 
 #[cfg(test)]
 mod tests;

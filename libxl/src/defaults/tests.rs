@@ -189,6 +189,21 @@ fn firmware_and_video_memory_follow_the_device_model() {
 }
 
 #[test]
+fn a_spice_server_needs_a_port_and_a_password() {
+    let refused_with = |change: fn(&mut SpiceInfo)| {
+        let mut config = guest(DomainType::Hvm);
+        let spice = &mut config.b_info.hvm_mut().unwrap().spice;
+        spice.enable = DefBool::TRUE;
+        change(spice);
+        apply(&mut config, &Host::default()).map_err(|e| e.to_string())
+    };
+    assert!(refused_with(|_| ()).unwrap_err().contains("spiceport="));
+    assert!(refused_with(|spice| spice.port = 6000).unwrap_err().contains("spicepasswd="));
+    assert!(refused_with(|spice| (spice.port, spice.passwd) = (6000, Some("".into()))).is_err());
+    assert_eq!(refused_with(|spice| (spice.port, spice.disable_ticketing) = (6000, DefBool::TRUE)), Ok(()));
+}
+
+#[test]
 fn former_places_of_values_are_heeded_once() {
     let mut config = guest(DomainType::Pv);
     config.b_info.pv_mut().unwrap().kernel = Some("/k".into());
