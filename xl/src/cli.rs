@@ -3,7 +3,9 @@
 //! A call is read in two steps, so that only one subcommand's options are ever built: first xl's own
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
-use crate::cmd::{console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt, vcpu};
+use crate::cmd::{
+    configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt, vcpu,
+};
 use crate::failure::Failure;
 use crate::session::Session;
 use clap::error::ErrorKind;
@@ -198,9 +200,9 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     planned("dt-overlay", "Add, remove or attach a device tree overlay (Arm)", unbuilt::dt_overlay).newer(),
     planned("xenstore-quota-get", "Show the xenstore quota of a domain or of all", unbuilt::xenstore_quota_get).newer(),
     planned("xenstore-quota-set", "Set the xenstore quota of a domain or of all", unbuilt::xenstore_quota_set).newer().takes_any_number(),
-    planned("check", "Check a configuration file without creating the domain", unbuilt::check).newer().takes_any_number(),
+    built::<configfile::Check>("check", "Check a configuration file without creating the domain").newer().takes_any_number(),
     built::<schema::Schema>("schema", "Print the keys that a configuration file can have").newer(),
-    planned("convert", "Convert a configuration file between the xl.cfg and TOML forms", unbuilt::convert).newer(),
+    built::<configfile::Convert>("convert", "Convert a configuration file between the xl.cfg and TOML forms").newer(),
     planned("gc", "Find and remove what dead domains left behind", unbuilt::gc).newer(),
     planned("completions", "Print the completion script for a shell", unbuilt::completions).newer(),
 ];

@@ -2,7 +2,7 @@
 
 use crate::stock::{FIRMWARE, Stock};
 use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The host that both suppose.
@@ -55,7 +55,9 @@ impl Runner {
             .output()
             .context("running xl")?;
         let stderr = String::from_utf8_lossy(&ours.stderr).into_owned();
-        Ok((seen(stock), seen(ours), stderr))
+        // Firmware is where each was built to look for it.
+        let our_firmware = self.ours.join("../../lib/xen/boot");
+        Ok((seen(stock, FIRMWARE), seen(ours, &normal(&our_firmware)), stderr))
     }
 
     fn stock(&self, arguments: &[&str]) -> Result<Output> {
@@ -71,8 +73,21 @@ impl Runner {
     }
 }
 
-/// The directory of the firmware is as each was built.
-fn seen(output: Output) -> Seen {
-    let text = String::from_utf8_lossy(&output.stdout).replace(FIRMWARE, "/usr/lib/xen/boot");
+fn seen(output: Output, firmware: &str) -> Seen {
+    let text = String::from_utf8_lossy(&output.stdout).replace(firmware, "FIRMWARE");
     Seen { status: output.status.code(), output: text }
+}
+
+/// A path without `..`, though it may not exist.
+fn normal(path: &Path) -> String {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal.to_string_lossy().into_owned()
 }

@@ -237,14 +237,6 @@ pub(crate) fn xenstore_quota_set(c: Command) -> Command {
     c.arg(flag('g', "The quota of all domains")).arg(at_least_one("Domain").help("[Domain] QUOTA=VALUE..."))
 }
 
-pub(crate) fn check(c: Command) -> Command {
-    c.arg(at_least_one("ConfigFile").help("The configuration file, and settings as NAME=VALUE"))
-}
-
-pub(crate) fn convert(c: Command) -> Command {
-    c.arg(required("ConfigFile")).arg(optional("Output"))
-}
-
 pub(crate) fn gc(c: Command) -> Command {
     c.arg(flag('n', "Show what would be removed, and remove nothing").long("dryrun"))
 }

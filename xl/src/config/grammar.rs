@@ -125,15 +125,18 @@ impl Settings {
     }
 }
 
-/// Parses a source. After an error it goes on at the next setting, so that one run tells of all of them.
+/// Parses a source.
 pub(crate) fn parse(source: &Source, diagnostics: &mut Diagnostics) -> Settings {
-    let mut parser = Parser {
-        lexer: Lexer::new(source.bytes()),
-        token: Token::Newline,
-        span: Span::default(),
-        settings: Settings::default(),
-        diagnostics,
-    };
+    let mut settings = Settings::default();
+    parse_from(source, 0, &mut settings, diagnostics);
+    settings
+}
+
+/// Parses a source from an offset on, on top of these settings. After an error it goes on at the next setting, so
+/// that one run tells of all of them.
+pub(crate) fn parse_from(source: &Source, start: usize, settings: &mut Settings, diagnostics: &mut Diagnostics) {
+    let lexer = Lexer::new(source.bytes(), start);
+    let mut parser = Parser { lexer, token: Token::Newline, span: Span::default(), settings, diagnostics };
     if parser.advance().is_err() {
         parser.recover();
     }
@@ -142,7 +145,6 @@ pub(crate) fn parse(source: &Source, diagnostics: &mut Diagnostics) -> Settings 
             parser.recover();
         }
     }
-    parser.settings
 }
 
 /// An error has been reported.
@@ -152,7 +154,7 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     token: Token,
     span: Span,
-    settings: Settings,
+    settings: &'a mut Settings,
     diagnostics: &'a mut Diagnostics,
 }
 

@@ -5,7 +5,8 @@ use super::cpuid;
 use super::devices;
 use super::diagnostic::Diagnostics;
 use super::disk;
-use super::grammar::{self, Settings, Value};
+use super::form::Form;
+use super::grammar::{Settings, Value};
 use super::graphics;
 use super::host::HostFacts;
 use super::hostio;
@@ -43,8 +44,13 @@ pub(crate) struct Environment<'a> {
 }
 
 /// Reads a guest's configuration. It is right if there are no errors among the findings.
-pub(crate) fn parse(source: &Source, environment: &Environment<'_>, diagnostics: &mut Diagnostics) -> DomainConfig {
-    let settings = grammar::parse(source, diagnostics);
+pub(crate) fn parse(
+    source: &Source,
+    form: Form,
+    environment: &Environment<'_>,
+    diagnostics: &mut Diagnostics,
+) -> DomainConfig {
+    let settings = form.parse(source, diagnostics);
     if diagnostics.has_errors() {
         return DomainConfig::default();
     }

@@ -50,9 +50,9 @@ pub(crate) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// Starts at the beginning of the text.
-    pub(crate) fn new(bytes: &'a [u8]) -> Lexer<'a> {
-        Lexer { bytes, at: 0 }
+    /// Starts at this offset of the text.
+    pub(crate) fn new(bytes: &'a [u8], at: usize) -> Lexer<'a> {
+        Lexer { bytes, at }
     }
 
     /// The next token and where it stands.
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     fn tokens(text: &[u8]) -> Result<Vec<Token>, LexError> {
-        let mut lexer = Lexer::new(text);
+        let mut lexer = Lexer::new(text, 0);
         let mut found = Vec::new();
         loop {
             match lexer.next()? {

@@ -2,6 +2,7 @@
 //! that touches the outside.
 
 use super::diagnostic::Diagnostics;
+use super::form::Form;
 use super::guest::{self, Environment};
 use super::host::HostFacts;
 use super::source::Source;
@@ -25,8 +26,6 @@ pub(crate) struct Loaded {
     pub(crate) config: DomainConfig,
     /// xl's own configuration.
     pub(crate) xl_conf: XlConf,
-    /// Its text: what is kept as the domain's configuration file.
-    pub(crate) source: Source,
 }
 
 /// How to read a guest's configuration.
@@ -65,12 +64,12 @@ pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Option
         uuid: Uuid::new_v4(),
         genid: MsVmGenid(Uuid::new_v4().into_bytes()),
     };
-    let mut config = guest::parse(&source, &environment, &mut diagnostics);
+    let mut config = guest::parse(&source, Form::of(file), &environment, &mut diagnostics);
     report(&diagnostics, &source)?;
     if !options.ignore_masks && !xl_conf.masks.apply(&mut config, &host) {
         return Err(Failure::new(1, "a vcpu has no cpu left that `cpus' and xl.conf's masks allow"));
     }
-    Ok(Loaded { config, xl_conf, source })
+    Ok(Loaded { config, xl_conf })
 }
 
 /// Says on standard error what was found. A failure with its exit status if there are errors.
@@ -100,9 +99,12 @@ pub(crate) fn read_source(file: &Path) -> Result<Source, Failure> {
     }
 }
 
-/// xl's own configuration. A host may be without.
+/// xl's own configuration, xl.conf or else xl.toml. A host may be without.
 pub(crate) fn xl_conf(ctx: &Ctx, host: &HostFacts) -> Result<XlConf, Failure> {
-    let file = ctx.paths.config.join("xl.conf");
+    let mut file = ctx.paths.config.join("xl.conf");
+    if !file.exists() {
+        file = ctx.paths.config.join("xl.toml");
+    }
     let bytes = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(XlConf::default()),
@@ -113,7 +115,8 @@ pub(crate) fn xl_conf(ctx: &Ctx, host: &HostFacts) -> Result<XlConf, Failure> {
     };
     let source = Source::new(&file.display().to_string(), &bytes);
     let mut diagnostics = Diagnostics::new(false);
-    let conf = xlconf::parse(&source, host, &mut diagnostics);
+    let settings = Form::of(&file).parse(&source, &mut diagnostics);
+    let conf = xlconf::read(&settings, host, &mut diagnostics);
     report(&diagnostics, &source)?;
     Ok(conf)
 }

@@ -56,7 +56,7 @@ impl Source {
 
     /// Appends a part on lines of its own, as stock xl appends command line settings to the file.
     pub(crate) fn push(&mut self, name: &str, bytes: &[u8]) {
-        if !self.bytes.is_empty() {
+        if !self.parts.is_empty() {
             self.bytes.push(b'\n');
         }
         self.parts.push(Part { name: name.to_string(), start: self.bytes.len() });
@@ -66,6 +66,12 @@ impl Source {
     /// All of it.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The first part: the file.
+    pub(crate) fn first_part(&self) -> &[u8] {
+        let end = self.parts.get(1).map_or(self.bytes.len(), |second| second.start.saturating_sub(1));
+        &self.bytes[..end]
     }
 
     /// The bytes of a place, as text.

@@ -2,10 +2,9 @@
 
 use super::cpurange;
 use super::diagnostic::Diagnostics;
-use super::grammar::{self, Settings};
+use super::grammar::Settings;
 use super::host::HostFacts;
 use super::reader::Reader;
-use super::source::Source;
 use libxl::types::{Bitmap, DeviceNic, DomainConfig, DomainType};
 
 /// What xl.conf says, with stock xl's defaults for what it does not.
@@ -82,14 +81,8 @@ impl Default for XlConf {
     }
 }
 
-/// Reads xl.conf. Errors mean that no command can go on; the exit status is in the findings.
-pub(crate) fn parse(source: &Source, host: &HostFacts, diagnostics: &mut Diagnostics) -> XlConf {
-    let settings = grammar::parse(source, diagnostics);
-    from_settings(&settings, host, diagnostics)
-}
-
-/// Reads the settings of an xl.conf.
-pub(crate) fn from_settings(settings: &Settings, host: &HostFacts, diagnostics: &mut Diagnostics) -> XlConf {
+/// Reads the settings of xl.conf. Errors mean that no command can go on; the exit status is in the findings.
+pub(crate) fn read(settings: &Settings, host: &HostFacts, diagnostics: &mut Diagnostics) -> XlConf {
     let mut conf = XlConf::default();
     let reader = &mut Reader { settings, diagnostics };
     if let Some(choice) = word(reader, "autoballoon", &["auto", "on", "off", "1", "0"]) {
@@ -252,11 +245,14 @@ fn is_percent(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::grammar;
+    use super::super::source::Source;
     use super::*;
 
     fn read(text: &str) -> (XlConf, Vec<String>, i32) {
         let mut diagnostics = Diagnostics::new(false);
-        let conf = parse(&Source::new("xl.conf", text.as_bytes()), &HostFacts::even(8, 2), &mut diagnostics);
+        let settings = grammar::parse(&Source::new("xl.conf", text.as_bytes()), &mut diagnostics);
+        let conf = super::read(&settings, &HostFacts::even(8, 2), &mut diagnostics);
         (conf, diagnostics.iter().map(|d| d.message.clone()).collect(), diagnostics.exit_status())
     }
 

@@ -1,0 +1,100 @@
+//! Configuration files without a domain: `check`, `convert`.
+
+use crate::cli::Run;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::form::Form;
+use crate::config::load::{self, Options};
+use crate::config::preflight::{self, Host};
+use crate::config::write;
+use crate::failure::Failure;
+use crate::output;
+use crate::session::Session;
+use clap::Args;
+use std::path::Path;
+
+/// `xl check`.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Configuration files, and settings as NAME=VALUE for all of them
+    #[arg(required = true, value_name = "ConfigFile")]
+    arguments: Vec<String>,
+}
+
+impl Run for Check {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let (settings, files): (Vec<String>, Vec<String>) = self.arguments.into_iter().partition(|a| a.contains('='));
+        let options = Options { quiet: true, strict: true, without_xen: true, ..Options::default() };
+        let mut first_failure = None;
+        for file in &files {
+            if let Err(failure) = check(session, file, &settings, options) {
+                output::complain(&failure);
+                first_failure.get_or_insert(failure.status());
+            }
+        }
+        first_failure.map_or(Ok(()), |status| Err(Failure::silent(status)))
+    }
+}
+
+/// Reads one configuration and looks for what it names.
+fn check(session: &Session, file: &str, settings: &[String], options: Options<'_>) -> Result<(), Failure> {
+    let loaded = load::guest(&session.ctx, Path::new(file), settings, options)?;
+    let problems = preflight::problems(&loaded.config, &ThisHost { session });
+    for problem in &problems {
+        eprintln!("{file}: error: {problem}");
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
+}
+
+/// The host this runs on.
+struct ThisHost<'s> {
+    session: &'s Session,
+}
+
+impl Host for ThisHost<'_> {
+    fn has_file(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn has_bridge(&self, name: &str) -> Option<bool> {
+        let device = Path::new("/sys/class/net").join(name);
+        // Open vSwitch has its bridges elsewhere: they are network devices like others here.
+        (!name.contains('/')).then(|| device.exists())
+    }
+
+    fn has_domain(&self, name: &str) -> Option<bool> {
+        let found = libxl::domain::info::find(&self.session.ctx, name).ok()?;
+        Some(found.is_some())
+    }
+}
+
+/// `xl convert`.
+#[derive(Args)]
+pub(crate) struct Convert {
+    /// The file; TOML if its name ends in .toml
+    #[arg(value_name = "ConfigFile")]
+    file: String,
+    /// Where to write the other form; standard output if not given
+    #[arg(value_name = "Output")]
+    output: Option<String>,
+}
+
+impl Run for Convert {
+    fn run(self, _session: &Session) -> Result<(), Failure> {
+        let file = Path::new(&self.file);
+        let source = load::read_source(file)?;
+        let mut diagnostics = Diagnostics::new(false);
+        let form = Form::of(file);
+        let settings = form.parse(&source, &mut diagnostics);
+        load::report(&diagnostics, &source)?;
+        let text = match form {
+            Form::Cfg => write::toml(&settings),
+            Form::Toml => write::xl_cfg(&settings),
+        };
+        match self.output {
+            None => output::print(&text),
+            Some(output) => {
+                std::fs::write(&output, text).map_err(|e| Failure::new(1, format!("cannot write {output}: {e}")))
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The TOML form: the same keys and values as xl.cfg, in TOML's own ways.
+//!
+//! Yes and no are `true` and `false`, devices are arrays of tables (`[[disk]]`), and lists within them are arrays.
+//! It is lowered to the settings that xl.cfg would have, so both forms mean the same by construction.
+
+use super::diagnostic::Diagnostics;
+use super::grammar::{Kind, Settings, Value};
+use super::keys::{self, Item, ItemForm, Shape};
+use super::source::{Source, Span};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Parses the first part of a source.
+pub(crate) fn parse(source: &Source, settings: &mut Settings, diagnostics: &mut Diagnostics) {
+    let Ok(text) = std::str::from_utf8(source.first_part()) else {
+        diagnostics.error_overall("this file is not UTF-8, as TOML has to be");
+        return;
+    };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for e in &errors {
+        let span = e.span().map_or(Span::default(), |s| Span::new(s.start, s.end));
+        diagnostics.error(span, e.message());
+    }
+    if errors.is_empty() {
+        Lowering { settings, diagnostics }.table("", document.get_ref());
+    }
+}
+
+struct Lowering<'a> {
+    settings: &'a mut Settings,
+    diagnostics: &'a mut Diagnostics,
+}
+
+/// An error has been reported.
+struct Reported;
+
+fn span_of<T>(spanned: &Spanned<T>) -> Span {
+    Span::new(spanned.span().start, spanned.span().end)
+}
+
+impl Lowering<'_> {
+    /// The keys of a table; a table within is a name with a dot, as `vif.default.bridge`.
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (key, value) in table.iter() {
+            let name = format!("{prefix}{}", key.get_ref());
+            let item = keys::find(&name).and_then(|known| match known.shape {
+                Shape::Items(item) => Some(item),
+                _ => None,
+            });
+            let lowered = match value.get_ref() {
+                // xl.conf's `vif.default` is no list of devices.
+                DeValue::Table(inner) if item.is_none() || inner.iter().any(|(_, v)| v.get_ref().is_table()) => {
+                    self.table(&format!("{name}."), inner);
+                    continue;
+                }
+                DeValue::Table(_) => self.refuse(span_of(value), &format!("a list of tables is expected: [[{name}]]")),
+                DeValue::Array(array) => self.list(array, item, span_of(value)),
+                _ => self.atom(value),
+            };
+            if let Ok(lowered) = lowered {
+                self.settings.store(name, span_of(key), lowered, false, self.diagnostics);
+            }
+        }
+    }
+
+    fn list(&mut self, array: &[Spanned<DeValue<'_>>], item: Option<Item>, span: Span) -> Result<Value, Reported> {
+        let mut items = Vec::new();
+        for value in array {
+            items.push(match (value.get_ref(), item) {
+                (DeValue::Table(table), Some(item)) => self.item(table, item, span_of(value))?,
+                (DeValue::Array(inner), _) => self.list(inner, None, span_of(value))?,
+                _ => self.atom(value)?,
+            });
+        }
+        Ok(Value { kind: Kind::List(items), span })
+    }
+
+    fn atom(&mut self, value: &Spanned<DeValue<'_>>) -> Result<Value, Reported> {
+        let kind = match value.get_ref() {
+            DeValue::String(text) if text.contains('\0') => {
+                return self.refuse(span_of(value), "a string cannot contain a zero byte");
+            }
+            DeValue::String(text) => Kind::String(text.to_string()),
+            DeValue::Boolean(on) => Kind::Number(u8::from(*on).to_string()),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Kind::Number(number.to_string()),
+                Err(_) => return self.refuse(span_of(value), "this number is too large"),
+            },
+            DeValue::Float(_) => return self.refuse(span_of(value), "no key takes a number with a fraction"),
+            DeValue::Datetime(_) => return self.refuse(span_of(value), "no key takes a date"),
+            DeValue::Array(_) | DeValue::Table(_) => {
+                return self.refuse(span_of(value), "a single value is expected here");
+            }
+        };
+        Ok(Value { kind, span: span_of(value) })
+    }
+
+    fn refuse<T>(&mut self, span: Span, message: &str) -> Result<T, Reported> {
+        self.diagnostics.error(span, message);
+        Err(Reported)
+    }
+
+    /// One device, from its table to what xl.cfg has for it.
+    fn item(&mut self, table: &DeTable<'_>, item: Item, span: Span) -> Result<Value, Reported> {
+        let kind = match item.form {
+            ItemForm::Pairs | ItemForm::PairsWithFlags => Kind::String(self.pairs(table, item)?.join(",")),
+            ItemForm::List => {
+                let pairs = self.pairs(table, item)?;
+                Kind::List(pairs.into_iter().map(|pair| Value { kind: Kind::String(pair), span }).collect())
+            }
+            ItemForm::Cards => {
+                let mut parts = Vec::new();
+                self.part("card", table, item, &mut parts)?;
+                Kind::List(parts.into_iter().map(|part| Value { kind: Kind::String(part), span }).collect())
+            }
+        };
+        Ok(Value { kind, span })
+    }
+
+    /// A sound card, its PCM devices and their streams: `card`, `pcm`, `stream`.
+    fn part(&mut self, kind: &str, table: &DeTable<'_>, item: Item, parts: &mut Vec<String>) -> Result<(), Reported> {
+        let mut spec = vec![kind.to_string()];
+        let mut inner = Vec::new();
+        for (key, value) in table.iter() {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("pcm" | "stream", DeValue::Array(array)) => inner.push((key.get_ref().to_string(), array)),
+                (name, _) => spec.push(self.pair(name, span_of(key), value, item)?),
+            }
+        }
+        parts.push(spec.join(", "));
+        for (kind, array) in inner {
+            for value in array.iter() {
+                match value.get_ref() {
+                    DeValue::Table(table) => self.part(&kind, table, item, parts)?,
+                    _ => return self.refuse(span_of(value), "a table is expected here"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pairs of a table, a disk's target last.
+    fn pairs(&mut self, table: &DeTable<'_>, item: Item) -> Result<Vec<String>, Reported> {
+        let mut pairs = Vec::new();
+        let mut target = None;
+        for (key, value) in table.iter() {
+            let name = key.get_ref().as_ref();
+            let pair = self.pair(name, span_of(key), value, item)?;
+            if item.keys == keys::DISK && name == "target" { target = Some(pair) } else { pairs.push(pair) }
+        }
+        pairs.extend(target);
+        pairs.retain(|pair| !pair.is_empty());
+        Ok(pairs)
+    }
+
+    fn pair(&mut self, name: &str, place: Span, value: &Spanned<DeValue<'_>>, item: Item) -> Result<String, Reported> {
+        let shape = item.keys.iter().find(|(known, _)| *known == name).map(|(_, shape)| *shape);
+        if let (DeValue::Boolean(on), Some(Shape::Bool), ItemForm::Pairs) = (value.get_ref(), shape, item.form) {
+            return Ok(flag(name, *on));
+        }
+        if name.contains(['=', ',', ' ']) {
+            return self.refuse(place, "there is no such key");
+        }
+        let text = match value.get_ref() {
+            DeValue::Array(array) => {
+                let separator =
+                    if matches!(name, "connectors" | "sample-rates" | "sample-formats") { ";" } else { "," };
+                let mut texts = Vec::new();
+                for value in array.iter() {
+                    texts.push(self.atom_text(value)?);
+                }
+                texts.join(separator)
+            }
+            _ => self.atom_text(value)?,
+        };
+        // Only a disk's target goes to the end of the string; a list of strings has no commas of its own.
+        if text.contains(',') && item.form != ItemForm::List && (item.keys != keys::DISK || name != "target") {
+            return self.refuse(span_of(value), "a comma cannot be part of this value");
+        }
+        Ok(format!("{name}={text}"))
+    }
+
+    fn atom_text(&mut self, value: &Spanned<DeValue<'_>>) -> Result<String, Reported> {
+        match self.atom(value)?.kind {
+            Kind::Number(text) | Kind::String(text) => Ok(text),
+            Kind::List(_) => Err(Reported),
+        }
+    }
+}
+
+/// The word of xl.cfg for a yes or no of a disk or network device; no word at all is no, too, for most.
+fn flag(name: &str, on: bool) -> String {
+    match (name, on) {
+        (name, true) => name.to_string(),
+        ("trusted", false) => "untrusted".to_string(),
+        ("discard" | "colo", false) => format!("no-{name}"),
+        (_, false) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The settings as xl.cfg has them, one a line, and the messages.
+    fn lowered(text: &str) -> (String, Vec<String>) {
+        let mut diagnostics = Diagnostics::new(false);
+        let mut settings = Settings::default();
+        parse(&Source::new("t.toml", text.as_bytes()), &mut settings, &mut diagnostics);
+        let text = super::super::write::xl_cfg(&settings);
+        (text, diagnostics.iter().map(|d| d.message.clone()).collect())
+    }
+
+    fn ok(text: &str) -> String {
+        let (text, messages) = lowered(text);
+        assert_eq!(messages, Vec::<String>::new());
+        text
+    }
+
+    #[test]
+    fn single_values() {
+        let text =
+            "name = 'a'\nmemory = 0x40\nacpi = true\nhap = false\nrtc_timeoffset = -5\n[vif.default]\nbridge = 'b'\n";
+        assert_eq!(
+            ok(text),
+            "name = \"a\"\nmemory = 64\nacpi = 1\nhap = 0\nrtc_timeoffset = \"-5\"\nvif.default.bridge = \"b\"\n"
+        );
+    }
+
+    #[test]
+    fn devices_are_tables() {
+        assert_eq!(
+            ok("[[disk]]\ntarget = '/a,b'\nvdev = 'xvda'\ndiscard = false\ncdrom = false\ntrusted = true\n"),
+            "disk = [ \"discard,trusted,vdev=xvda,target=/a,b\" ]\n".replace("discard,", "no-discard,")
+        );
+        assert_eq!(
+            ok("vif = ['bridge=a', { bridge = 'b', mtu = 9000 }]\n"),
+            "vif = [ \"bridge=a\", \"bridge=b,mtu=9000\" ]\n"
+        );
+        assert_eq!(ok("[[vdispl]]\nconnectors = ['a:1x2', 'b:3x4']\n"), "vdispl = [ \"connectors=a:1x2;b:3x4\" ]\n");
+        assert_eq!(
+            ok("[[vnuma]]\nsize = 512\nvcpus = [0, '2-3']\n"),
+            "vnuma = [ [ \"size=512\", \"vcpus=0,2-3\" ] ]\n"
+        );
+        assert_eq!(
+            ok("[[vsnd]]\nshort-name = 'c'\n[[vsnd.pcm]]\nname = 'p'\n[[vsnd.pcm.stream]]\ntype = 'p'\n"),
+            "vsnd = [ [ \"card, short-name=c\", \"pcm, name=p\", \"stream, type=p\" ] ]\n"
+        );
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        assert_eq!(lowered("memory = 1.5\n").1, ["no key takes a number with a fraction"]);
+        assert_eq!(lowered("[[vif]]\nbridge = 'a,mac=1'\n").1, ["a comma cannot be part of this value"]);
+        assert_eq!(lowered("[disk]\nvdev = 'a'\n").1, ["a list of tables is expected: [[disk]]"]);
+        assert_eq!(lowered("disk = [[{}]]\n").1, ["a single value is expected here"]);
+        assert_eq!(lowered("memory = \n").1.len(), 1);
+    }
+
+    #[test]
+    fn deep_nesting_is_answered_at_once() {
+        assert!(!lowered(&format!("a = {}", "[".repeat(1_000_000))).1.is_empty());
+    }
+}

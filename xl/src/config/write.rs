@@ -1,0 +1,198 @@
+//! Settings as text: in the form of xl.cfg, and in TOML.
+
+use super::grammar::{Kind, Setting, Settings, Value};
+use super::keys::{self, Item, ItemForm, Shape};
+use super::number;
+use std::fmt::Write;
+
+/// Settings in the order of their places in the source.
+fn in_order(settings: &Settings) -> Vec<&Setting> {
+    let mut all: Vec<&Setting> = settings.iter().collect();
+    all.sort_by_key(|s| s.name_span.start);
+    all
+}
+
+/// The settings in the form of xl.cfg, which stock xl reads too.
+pub(crate) fn xl_cfg(settings: &Settings) -> String {
+    in_order(settings).iter().fold(String::new(), |mut out, setting| {
+        let _ = writeln!(out, "{} = {}", setting.name, cfg_value(&setting.value));
+        out
+    })
+}
+
+fn cfg_value(value: &Value) -> String {
+    match &value.kind {
+        // Stock xl reads a negative number only within quotes.
+        Kind::Number(text) if !text.starts_with('-') => text.clone(),
+        Kind::Number(text) | Kind::String(text) => cfg_string(text),
+        Kind::List(items) => format!("[ {} ]", items.iter().map(cfg_value).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn cfg_string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\x0b' => out.push_str("\\v"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// The settings in TOML. Devices become tables where that says the same.
+pub(crate) fn toml(settings: &Settings) -> String {
+    let (mut plain, mut tables) = (String::new(), String::new());
+    for setting in in_order(settings) {
+        let shape = keys::find(&setting.name).map(|k| k.shape);
+        // A dotted name is a key within tables, in TOML's own sense.
+        let name = &setting.name;
+        match (shape, setting.value.list()) {
+            (Some(Shape::Items(item)), Some(items)) if !items.is_empty() => {
+                match items.iter().map(|value| raise(value, item)).collect::<Option<Vec<_>>>() {
+                    Some(raised) => raised.iter().for_each(|pairs| {
+                        let _ = writeln!(tables, "\n[[{name}]]");
+                        for (key, value) in pairs {
+                            let _ = writeln!(tables, "{key} = {value}");
+                        }
+                    }),
+                    None => {
+                        let _ = writeln!(plain, "{name} = {}", toml_value(&setting.value, None));
+                    }
+                }
+            }
+            (shape, _) => {
+                let _ = writeln!(plain, "{name} = {}", toml_value(&setting.value, shape));
+            }
+        }
+    }
+    plain + &tables
+}
+
+/// A value; a number that the key takes as such is one in TOML too.
+fn toml_value(value: &Value, shape: Option<Shape>) -> String {
+    match &value.kind {
+        Kind::List(items) => {
+            format!("[{}]", items.iter().map(|v| toml_value(v, shape)).collect::<Vec<_>>().join(", "))
+        }
+        Kind::Number(text) | Kind::String(text) => match (shape, number::whole(text, 0)) {
+            (Some(Shape::Bool | Shape::StringsOrBool), Some(number @ (0 | 1))) => (number == 1).to_string(),
+            (Some(Shape::Bool | Shape::Integer | Shape::IntegerOrChoice(_) | Shape::StringsOrBool), Some(number)) => {
+                number.to_string()
+            }
+            _ => toml_string(text),
+        },
+    }
+}
+
+fn toml_string(text: &str) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}
+
+/// A device as the pairs of a table, if it is written so that they say the same.
+fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
+    let specs: Vec<&str> = match (item.form, &value.kind) {
+        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => pieces(spec, item),
+        (ItemForm::List, Kind::List(items)) => items.iter().map(|v| v.atom().map(|t| t.text)).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for spec in specs {
+        let (key, text) = match spec.split_once('=') {
+            Some((key, text)) => (key, Some(text)),
+            None => (spec, None),
+        };
+        let (key, negated) = match key {
+            "untrusted" => ("trusted", true),
+            "no-discard" | "no-colo" => (&key[3..], true),
+            key => (key, false),
+        };
+        let (_, shape) = item.keys.iter().find(|(known, _)| *known == key)?;
+        let text = match (text, shape) {
+            (None, Shape::Bool) if item.form == ItemForm::Pairs => (!negated).to_string(),
+            (Some(text), Shape::Bool) if item.form == ItemForm::PairsWithFlags && matches!(text, "0" | "1") => {
+                (text == "1").to_string()
+            }
+            (Some(text), Shape::Integer) if is_plain_number(text) => text.to_string(),
+            (Some(text), shape) if *shape != Shape::Bool && text.trim() == text => toml_string(text),
+            _ => return None,
+        };
+        if pairs.iter().any(|(known, _)| known == key) {
+            return None;
+        }
+        pairs.push((key.to_string(), text));
+    }
+    (!pairs.is_empty()).then_some(pairs)
+}
+
+/// The parameters of a string; a disk's target goes to its end.
+fn pieces(spec: &str, item: Item) -> Vec<&str> {
+    let mut rest = spec;
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let is_target = item.keys == keys::DISK && rest.trim_start().starts_with("target=");
+        let (piece, after) = if is_target { (rest, "") } else { rest.split_once(',').unwrap_or((rest, "")) };
+        pieces.push(piece.trim_start());
+        rest = after;
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+/// Whether TOML would read and write the number just as it is here.
+fn is_plain_number(text: &str) -> bool {
+    text.parse::<i64>().is_ok_and(|n| n.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnostic::Diagnostics;
+    use super::super::form::Form;
+    use super::super::source::Source;
+    use super::*;
+
+    fn settings(text: &str, form: Form) -> Settings {
+        let mut diagnostics = Diagnostics::new(false);
+        let settings = form.parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
+        assert!(!diagnostics.has_errors(), "{text}");
+        settings
+    }
+
+    #[test]
+    fn to_toml_and_back_says_the_same() {
+        let cfg = "name = \"a\\tb\\\"\"\nmemory = 64\nrtc_timeoffset = \"-5\"\n\
+                   disk = [ \"vdev=xvda,no-discard,target=/a,b\" ]\n\
+                   pci = [ \"bdf=01:00.0,seize=1\" ]\nvnuma = [ [ \"size=512\", \"vcpus=0,1\" ] ]\n";
+        let toml = toml(&settings(cfg, Form::Cfg));
+        assert!(toml.contains("[[disk]]\nvdev = \"xvda\"\ndiscard = false\ntarget = \"/a,b\"\n"), "{toml}");
+        let back = xl_cfg(&settings(&toml, Form::Toml));
+        for line in ["name = \"a\\tb\\\"\"", "memory = 64", "rtc_timeoffset = \"-5\"", "vnuma = [ [ \"size=512\""] {
+            assert!(back.contains(line), "{back}");
+        }
+        assert!(back.contains("disk = [ \"no-discard,vdev=xvda,target=/a,b\" ]"), "{back}");
+        assert!(back.contains("pci = [ \"bdf=01:00.0,seize=1\" ]"), "{back}");
+    }
+
+    #[test]
+    fn what_is_no_table_stays_a_string() {
+        for value in ["[ \"/a,raw,xvda,w\" ]", "[ \"vdev=a,vdev=b\" ]", "[ \"\" ]", "[ \"odd=1\" ]"] {
+            let cfg = format!("disk = {value}\n");
+            let toml = toml(&settings(&cfg, Form::Cfg));
+            assert_eq!(xl_cfg(&settings(&toml, Form::Toml)), cfg, "{toml}");
+        }
+    }
+
+    #[test]
+    fn kinds_follow_the_key() {
+        let toml = toml(&settings("acpi='1'\nname=7\nhap=2\ntsc_mode=1\nserial=['a']\n", Form::Cfg));
+        assert_eq!(toml, "acpi = true\nname = \"7\"\nhap = 2\ntsc_mode = 1\nserial = [\"a\"]\n");
+    }
+}
