@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::machine::{Directories, Machine, Said};
 use crate::process::last_lines;
 use crate::profile::Profile;
-use crate::session::{Lab, ends_of_logs, write_main};
+use crate::session::{Lab, copy_files, ends_of_logs, write_main};
 use crate::workspace::Workspace;
 
 /// The exit status by which a case says that it does not apply here.
@@ -25,8 +25,10 @@ const ALLOWANCE: Duration = Duration::from_secs(60);
 /// A test that needs real Xen.
 #[derive(Debug)]
 pub(crate) struct Case {
-    /// The script's file name without ".sh".
+    /// "case " and the script's file name without ".sh".
     pub name: String,
+    /// The script's file name without ".sh".
+    stem: String,
     script: PathBuf,
     options: Options,
 }
@@ -62,11 +64,12 @@ impl Case {
         let mut cases = Vec::new();
         for entry in fs::read_dir(workspace.lab().join("cases"))? {
             let script = entry?.path();
-            let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let stem = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let name = format!("case {stem}");
             if script.extension().is_some_and(|e| e == "sh") && name.contains(filter) {
                 let text = fs::read_to_string(&script)?;
-                let options = parse_options(&text).with_context(|| format!("case {name}"))?;
-                cases.push(Self { name, script, options });
+                let options = parse_options(&text).with_context(|| name.clone())?;
+                cases.push(Self { name, stem, script, options });
             }
         }
         cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -113,15 +116,12 @@ pub(crate) fn run(
 
 /// Puts the runner, the shared functions and the scripts where dom0 finds them.
 fn write_share(workspace: &Workspace, share: &Path, cases: &[&Case]) -> Result<()> {
-    for entry in fs::read_dir(workspace.lab().join("share"))? {
-        let path = entry?.path();
-        fs::copy(&path, share.join(path.file_name().context("a file has a name")?))?;
-    }
+    copy_files(&workspace.lab().join("share"), share)?;
     fs::create_dir_all(share.join("cases"))?;
     let mut list = String::new();
     for case in cases {
-        fs::copy(&case.script, share.join("cases").join(&case.name))?;
-        list += &format!("{} {}\n", case.name, case.options.timeout);
+        fs::copy(&case.script, share.join("cases").join(&case.stem))?;
+        list += &format!("{} {}\n", case.stem, case.options.timeout);
     }
     fs::write(share.join("list"), list)?;
     write_main(share, "#!/bin/sh\nexec bash /lab/run-cases\n")
@@ -165,7 +165,7 @@ fn transcript(directories: &Directories, case: &Case) -> String {
 }
 
 fn output_file(directories: &Directories, case: &Case, file: &str) -> PathBuf {
-    directories.share.join("out").join(&case.name).join(file)
+    directories.share.join("out").join(&case.stem).join(file)
 }
 
 #[cfg(test)]

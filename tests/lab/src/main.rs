@@ -2,7 +2,9 @@
 
 mod accel;
 mod apt;
+mod bench;
 mod case;
+mod demo;
 mod image;
 mod machine;
 mod process;
@@ -27,9 +29,15 @@ use crate::workspace::Workspace;
 #[derive(Parser)]
 #[command(name = "cargo lab", bin_name = "cargo lab", disable_help_subcommand = true)]
 enum Command {
+    /// Show the main job: our xl looks at the host, creates, watches and ends a PV and a PVH Linux guest.
+    Demo {
+        /// Let stock xl stand in for this tree's.
+        #[arg(long)]
+        stock: bool,
+    },
     /// Run every test: fmt, clippy, unit and doc tests, then the cases of tests/lab/cases in dom0.
     Test {
-        /// Only what has this in its name: "fmt", "clippy", "unit", "doc" or part of a case's name.
+        /// Only what has this in its name: "fmt", "clippy", "unit", "doc", "case NAME" ("case": all cases).
         #[arg(default_value = "")]
         filter: String,
         /// Let stock xl stand in for this tree's: shows that the cases hold for the reference.
@@ -51,6 +59,8 @@ enum Command {
         #[command(flatten)]
         machine: MachineOptions,
     },
+    /// Compare our xl's speed with stock xl's, in one boot, and write docs/performance.md.
+    Bench,
     /// Install the packages and make dom0, nothing else: the part that needs root.
     Setup,
     /// Put the tree as installed on a host (prefix /usr/local) under a directory.
@@ -94,9 +104,11 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     match command {
+        Command::Demo { stock } => demo::show(&workspace, program(stock)),
         Command::Test { filter, stock } => test::run(&workspace, &filter, program(stock)),
         Command::Run { script, machine, timeout } => session::run_script(&workspace, &script, &machine, timeout),
         Command::Shell { machine } => shell::open(&workspace, &machine),
+        Command::Bench => bench::run(&workspace),
         Command::Setup => session::Lab::prepare(&workspace, Program::Stock).map(|_| ExitCode::SUCCESS),
         Command::Stage { dir } => stage::stage(&workspace, &dir).map(|()| ExitCode::SUCCESS),
     }

@@ -116,6 +116,16 @@ pub(crate) fn write_main(share: &Path, text: &str) -> Result<()> {
     Ok(fs::set_permissions(main, fs::Permissions::from_mode(0o755))?)
 }
 
+/// Copies the files of directory `from` into `to`.
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let path = entry?.path();
+        fs::copy(&path, to.join(path.file_name().context("a file has a name")?))?;
+    }
+    Ok(())
+}
+
 /// What QEMU, Xen and dom0's kernel said last.
 pub(crate) fn ends_of_logs(directories: &Directories) -> String {
     let [console, qemu] = [&directories.console, &directories.console.with_extension("qemu")];

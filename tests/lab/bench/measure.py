@@ -1,0 +1,150 @@
+"""Measures this tree's xl and stock xl in one boot, on a machine whose time counts instructions.
+
+Prints one JSON object a line: {"measure", "unit", "program": "ours" | "stock", "value"}. A measure is taken by each
+program in turn, from the same state of the host.
+"""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+PROGRAMS = {"stock": "/usr/lib/xen-4.17/bin/xl", "ours": "/usr/local/sbin/xl"}
+TINY_PV = "/usr/lib/grub-xen/grub-x86_64-xen.bin"
+TINY_PVH = "/usr/lib/grub-xen/grub-i386-xen_pvh.bin"
+
+
+def report(measure, unit, program, value):
+    print(json.dumps({"measure": measure, "unit": unit, "program": program, "value": value}), flush=True)
+
+
+def config(name, kind, kernel, memory, more=""):
+    path = f"/tmp/{name}.cfg"
+    with open(path, "w") as file:
+        file.write(f'name = "{name}"\ntype = "{kind}"\nkernel = "{kernel}"\nmemory = {memory}\n{more}')
+    return path
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def milliseconds(*command):
+    """How long a command takes, in milliseconds of the machine's own time."""
+    null = os.open(os.devnull, os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1)]
+    start = time.monotonic_ns()
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+    _, status = os.waitpid(pid, 0)
+    end = time.monotonic_ns()
+    os.close(null)
+    if status != 0:
+        sys.exit(f"{' '.join(command)}: status {status}")
+    return (end - start) / 1e6
+
+
+def median_time(command, repeat, after=None):
+    """The median of several runs; the first warms the page cache and does not count."""
+    times = []
+    for _ in range(repeat + 1):
+        times.append(milliseconds(*command))
+        if after:
+            run(*after)
+    return statistics.median(times[1:])
+
+
+def count(command):
+    """System calls, hypercalls, and waits for an answer of xenstored, by strace."""
+    trace = "/tmp/trace"
+    run("strace", "-f", "-y", "-s", "64", "-o", trace, *command)
+    syscalls = hypercalls = waits = 0
+    stores = {}  # pid -> descriptors connected to xenstored
+    sent = set()  # (pid, descriptor) with requests out since the last answer
+    with open(trace, errors="replace") as lines:
+        for line in lines:
+            match = re.match(r"(\d+) +(\w+)\((?:(\d+)(?:<([^>]*)>)?)?(.*)", line)
+            if not match:
+                continue
+            syscalls += 1
+            pid, call, descriptor, path, rest = match.groups()
+            path = path or ""
+            if call == "ioctl" and re.search("xen/(privcmd|hypercall)", path) and "0x50, 0, " in rest:
+                hypercalls += 1
+            key = (pid, descriptor)
+            if call == "connect" and "xenstored/socket" in rest:
+                stores.setdefault(pid, set()).add(descriptor)
+            if descriptor in stores.get(pid, ()) or path.endswith("xen/xenbus"):
+                if call in ("write", "writev", "sendto", "sendmsg"):
+                    sent.add(key)
+                elif call in ("read", "readv", "recvfrom", "recvmsg") and key in sent:
+                    sent.discard(key)
+                    waits += 1
+                elif call == "close":
+                    stores.get(pid, set()).discard(descriptor)
+    return syscalls, hypercalls, waits
+
+
+def listing(measure):
+    for program, xl in PROGRAMS.items():
+        report(measure, "ms", program, median_time((xl, "list"), 5))
+        syscalls, hypercalls, waits = count((xl, "list"))
+        report(measure, "system calls", program, syscalls)
+        report(measure, "hypercalls", program, hypercalls)
+        report(measure, "xenstore waits", program, waits)
+
+
+def creating(measure, cfg, name, repeat, counted):
+    for program, xl in PROGRAMS.items():
+        destroy = (PROGRAMS["stock"], "destroy", name)
+        report(measure, "ms", program, median_time((xl, "create", "-q", "-p", cfg), repeat, destroy))
+        if counted:
+            # -e: without the monitor, which would be counted until its domain dies.
+            _, hypercalls, waits = count((xl, "create", "-q", "-p", "-e", cfg))
+            report(measure, "hypercalls", program, hypercalls)
+            report(measure, "xenstore waits", program, waits)
+            run(*destroy)
+
+
+def destroying(measure, cfg, name, repeat):
+    for program, xl in PROGRAMS.items():
+        times = []
+        for _ in range(repeat):
+            # Made by stock xl without a monitor: what is left to do is the same for both.
+            run(PROGRAMS["stock"], "create", "-q", "-p", "-e", cfg)
+            times.append(milliseconds(xl, "destroy", name))
+        report(measure, "ms", program, statistics.median(times))
+
+
+def monitor_memory(measure, cfg, name):
+    """Resident memory of the process that waits for the domain, and the part that no other process shares."""
+    for program, xl in PROGRAMS.items():
+        run(xl, "create", "-q", "-p", cfg)
+        time.sleep(1)
+        pid = subprocess.run(["pgrep", "-n", "-x", "xl"], check=True, capture_output=True, text=True).stdout.strip()
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            fields = dict(re.findall(r"^(\w+): +(\d+) kB$", file.read(), re.MULTILINE))
+        report(measure, "KiB resident", program, int(fields["Rss"]))
+        private = int(fields["Private_Clean"]) + int(fields["Private_Dirty"])
+        report(measure, "KiB private", program, private)
+        run(PROGRAMS["stock"], "destroy", name)
+
+
+def main():
+    pv = config("pv", "pv", TINY_PV, 32)
+    pvh = config("pvh", "pvh", TINY_PVH, 32)
+    debian = config("debian", "pvh", "/boot/vmlinuz", 128, 'ramdisk = "/boot/guest.gz"\n')
+    listing("xl list, 1 domain")
+    creating("xl create -p, tiny PV", pv, "pv", 3, counted=True)
+    creating("xl create -p, tiny PVH", pvh, "pvh", 3, counted=True)
+    creating("xl create -p, Debian's bzImage (xz)", debian, "debian", 1, counted=False)
+    destroying("xl destroy NAME", pv, "pv", 3)
+    monitor_memory("the monitor of a domain", pv, "pv")
+    for number in range(19):
+        run(PROGRAMS["stock"], "create", "-q", "-p", "-e", config(f"guest{number}", "pv", TINY_PV, 32))
+    listing("xl list, 20 domains")
+
+
+main()
