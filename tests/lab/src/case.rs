@@ -59,7 +59,7 @@ pub(crate) enum Outcome {
 }
 
 impl Case {
-    /// The cases whose name contains `filter`, by name.
+    /// The cases whose name contains `filter`, short ones first.
     pub(crate) fn all(workspace: &Workspace, filter: &str) -> Result<Vec<Self>> {
         let mut cases = Vec::new();
         for entry in fs::read_dir(workspace.lab().join("cases"))? {
@@ -72,7 +72,7 @@ impl Case {
                 cases.push(Self { name, stem, script, options });
             }
         }
-        cases.sort_by(|a, b| a.name.cmp(&b.name));
+        cases.sort_by(|a, b| (a.options.timeout, &a.name).cmp(&(b.options.timeout, &b.name)));
         Ok(cases)
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn install(workspace: &Workspace, dir: &Path) -> Result<()> {
         install_file(&workspace.target.join("lab").join(&program.name), &local.join(place), 0o755)?;
     }
     let tree = |from: &str, to: &str, mode| install_tree(&workspace.root.join(from), &local.join(to), mode);
-    tree("hotplug/linux/scripts", "etc/xen/scripts", 0o755)?;
+    install_tree(&workspace.root.join("hotplug/linux/scripts"), &dir.join("etc/xen/scripts"), 0o755)?;
     tree("hotplug/linux/systemd", "lib/systemd/system", 0o644)?;
     for section in ["1", "5", "7", "8"] {
         tree(&format!("docs/man/man{section}"), &format!("share/man/man{section}"), 0o644)?;
