@@ -31,11 +31,26 @@ wait_for() {
     done
 }
 
-# same WHAT FILE FILE: fails with the difference, stock's side first.
+# same WHAT FILE FILE: shows the difference, stock's side first. The case goes on, to show all differences, and fails at
+# its end.
+differences=0
 same() {
-    diff -u --label "stock: $1" --label "ours: $1" "$2" "$3" || fail "$1 differs"
-    echo "same: $1 ($(wc -l < "$2") lines)"
+    if diff -u --label "stock: $1" --label "ours: $1" "$2" "$3"; then
+        echo "same: $1 ($(wc -l < "$2") lines)"
+    else
+        differences=$((differences + 1))
+    fi
 }
+
+end_of_case() {
+    local status=$?
+    if [ $status -eq 0 ] && [ $differences -gt 0 ]; then
+        echo "FAILED: $differences differences"
+        exit 1
+    fi
+    exit $status
+}
+trap end_of_case EXIT
 
 # Configurations, on standard output. The tiny guests are GRUB images of under 2 MB that boot at once and wait for ever;
 # the Linux ones are Debian's kernel with a ramdisk that ticks on its console and obeys `xl shutdown`.
