@@ -1,5 +1,5 @@
 # Two hundred tiny guests come and go, and the host is as before: memory, xenstore, files, processes.
-#: timeout = 600
+#: timeout = 1200
 . /lab/lib.sh
 
 tiny_pv cycle > cycle.cfg

@@ -1,5 +1,5 @@
 # Sixty right and wrong calls end with the exit status of stock xl, and print the same on stdout where it is short.
-#: timeout = 240
+#: timeout = 600
 . /lab/lib.sh
 
 tiny_pv guest > guest.cfg

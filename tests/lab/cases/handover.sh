@@ -1,5 +1,5 @@
 # Each xl handles the other's guests: lists them, shows their console, pauses, shuts down and destroys them.
-#: timeout = 300
+#: timeout = 600
 . /lab/lib.sh
 
 # handover MAKER OTHER KIND: MAKER creates a Linux guest, OTHER does everything else with it.

@@ -1,4 +1,5 @@
 # What the listing commands print, on a host with PV and PVH guests, is what stock xl prints.
+#: timeout = 300
 . /lab/lib.sh
 
 tiny_pv one > one.cfg

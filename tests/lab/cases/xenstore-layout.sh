@@ -1,5 +1,6 @@
 # A domain that our xl makes has the same xenstore nodes, values and permissions as one of stock xl, and the same
 # stored configuration.
+#: timeout = 400
 . /lab/lib.sh
 
 # compare KIND [LINE...]: the same configuration, made by each in turn; LINEs are added to it.

@@ -52,6 +52,11 @@ end_of_case() {
 }
 trap end_of_case EXIT
 
+# Whether this tree's xl is under test, not stock xl in its place.
+is_ours() {
+    [ -x /usr/local/sbin/xl ]
+}
+
 # Configurations, on standard output. The tiny guests are GRUB images of under 2 MB that boot at once and wait for ever;
 # the Linux ones are Debian's kernel with a ramdisk that ticks on its console and obeys `xl shutdown`.
 tiny_pv() {

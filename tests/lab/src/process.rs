@@ -33,7 +33,9 @@ pub(crate) fn run_logged(what: &str, command: &mut Command, log: &Path) -> Resul
             break status;
         }
         if spoke.elapsed() >= HEARTBEAT {
-            progress::say(&format!("{what}: {}", last_lines(log, 1).trim()));
+            let lines = last_lines(log, 20);
+            let last = lines.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("started");
+            progress::say(&format!("{what}: {}", last.trim()));
             spoke = Instant::now();
         }
         std::thread::sleep(Duration::from_millis(50));
