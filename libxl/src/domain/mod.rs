@@ -1,5 +1,6 @@
 //! Domains: their birth, life and end.
 
+pub mod attach;
 pub mod balloon;
 pub mod control;
 pub mod info;

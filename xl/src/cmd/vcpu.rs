@@ -1,13 +1,17 @@
 //! Virtual CPUs: `vcpu-list`, `vcpu-pin`, `vcpu-set`.
 
 use crate::cli::Run;
+use crate::config::host::HostFacts;
+use crate::config::load;
 use crate::failure::Failure;
+use crate::output::bitmap::ranges;
 use crate::output::domains::{DomainVcpus, vcpu_list, vcpu_list_json};
 use crate::output::{self, Format};
 use crate::session::Session;
 use clap::Args;
-use libxc::domain::DomainInfo;
+use libxc::domain::{DomainFlags, DomainInfo};
 use libxl::domain::{info, vcpu};
+use libxl::types::Bitmap;
 
 /// `xl vcpu-list`.
 #[derive(Args)]
@@ -72,6 +76,68 @@ pub(crate) struct VcpuPin {
     soft: Option<String>,
 }
 
+impl Run for VcpuPin {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        let vcpus = self.vcpus()?;
+        let host = load::facts_from_xen(&session.ctx)?;
+        let mut hard = affinity(&host, &self.hard)?;
+        let soft = affinity(&host, self.soft.as_deref().unwrap_or("-"))?;
+        if session.globals.dry_run {
+            return output::print(&plan(hard.as_ref(), soft.as_ref(), host.cpus));
+        }
+        let domain = info::get(&session.ctx, domid)?;
+        if let Some(hard) = hard.as_mut().filter(|_| !self.ignore_global_affinity_masks) {
+            let conf = load::xl_conf(&session.ctx, &host)?;
+            let kind = if domain.flags.contains(DomainFlags::HVM) { &conf.masks.hvm } else { &conf.masks.pv };
+            *hard = masked(hard, [&conf.masks.all, kind])?;
+        }
+        let pin = |vcpu| vcpu::set_affinity(&session.ctx, domid, vcpu, hard.as_ref(), soft.as_ref(), self.force);
+        match vcpus {
+            Some(vcpu) => Ok(pin(vcpu)?),
+            None => {
+                let last = domain.max_vcpu_id.map_or(0, |last| last + 1);
+                // As stock xl: what fails for all is said, and the status is 0.
+                let failed = (0..last).try_for_each(pin);
+                failed.map_err(|error| Failure::from(error).with_status(0))
+            }
+        }
+    }
+}
+
+impl VcpuPin {
+    /// The vCPU that is meant; `None` for all.
+    fn vcpus(&self) -> Result<Option<u32>, Failure> {
+        match (self.vcpu.as_str(), self.vcpu.parse()) {
+            (_, Ok(vcpu)) => Ok(Some(vcpu)),
+            ("all", _) if self.force => Err(Failure::new(1, "--force is for one vCPU, not for all")),
+            ("all", _) => Ok(None),
+            _ => Err(Failure::new(1, format!("\"{}\" is no vCPU: its number, or all", self.vcpu))),
+        }
+    }
+}
+
+/// The CPUs that an argument names; `None` for `-`, which leaves the affinity as it is.
+fn affinity(host: &HostFacts, argument: &str) -> Result<Option<Bitmap>, Failure> {
+    if argument == "-" { Ok(None) } else { load::cpus(host, argument).map(Some) }
+}
+
+/// What `xl -N vcpu-pin` prints.
+fn plan(hard: Option<&Bitmap>, soft: Option<&Bitmap>, cpus: u32) -> String {
+    let hard = hard.map_or("-".to_string(), |hard| ranges(hard, cpus));
+    let soft = soft.map(|soft| format!(" {}", ranges(soft, cpus))).unwrap_or_default();
+    format!("cpumap: {hard}{soft}\n")
+}
+
+/// The CPUs that the masks of xl.conf leave.
+fn masked(cpus: &Bitmap, masks: [&Option<Bitmap>; 2]) -> Result<Bitmap, Failure> {
+    let left = masks.into_iter().flatten().fold(cpus.clone(), |cpus, mask| cpus.intersection(mask));
+    if left.is_empty() {
+        return Err(Failure::new(1, "the masks of xl.conf leave none of these CPUs (--ignore-global-affinity-masks)"));
+    }
+    Ok(left)
+}
+
 /// `xl vcpu-set`.
 #[derive(Args)]
 pub(crate) struct VcpuSet {
@@ -105,5 +171,25 @@ impl VcpuSet {
         }
         let text = format!("the host has {cpus} CPUs, fewer than {count} (--ignore-host to do it all the same)");
         Err(Failure::new(1, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_shows_what_is_set_and_what_is_left() {
+        let two = [2].into_iter().collect();
+        assert_eq!(plan(Some(&Bitmap::full(4)), None, 4), "cpumap: all\n");
+        assert_eq!(plan(None, Some(&two), 4), "cpumap: - 2\n");
+    }
+
+    #[test]
+    fn masks_take_cpus_away_but_not_all() {
+        let masks = [&Some([0, 1].into_iter().collect()), &Some([1, 2].into_iter().collect())];
+        assert_eq!(masked(&Bitmap::full(4), masks).unwrap(), [1].into_iter().collect());
+        assert_eq!(masked(&Bitmap::full(4), [&None, &None]).unwrap(), Bitmap::full(4));
+        assert!(masked(&[3].into_iter().collect(), masks).is_err());
     }
 }

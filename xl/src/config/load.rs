@@ -1,11 +1,12 @@
 //! Where configurations come from: files, standard input, the command line, the host. The only part of this folder
 //! that touches the outside.
 
+use super::cpurange;
 use super::diagnostic::Diagnostics;
 use super::form::Form;
 use super::guest::{self, Environment};
 use super::host::HostFacts;
-use super::source::Source;
+use super::source::{Source, Span, Text};
 use super::xlconf::{self, XlConf};
 use crate::failure::Failure;
 use libxl::Ctx;
@@ -119,6 +120,15 @@ pub(crate) fn xl_conf(ctx: &Ctx, host: &HostFacts) -> Result<XlConf, Failure> {
     let conf = xlconf::read(&settings, host, &mut diagnostics);
     report(&diagnostics, &source)?;
     Ok(conf)
+}
+
+/// The CPUs of this host that a range on the command line names (`0-3,^2`, `all`, `nodes:1`).
+pub(crate) fn cpus(host: &HostFacts, range: &str) -> Result<Bitmap, Failure> {
+    let source = Source::new("command line", range.as_bytes());
+    let mut diagnostics = Diagnostics::new(false);
+    let cpus = cpurange::parse(Text::new(range, Span::new(0, range.len())), host, &mut diagnostics);
+    report(&diagnostics, &source)?;
+    cpus.ok_or_else(|| Failure::silent(1))
 }
 
 fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, Failure> {

@@ -1,8 +1,9 @@
 //! What commands print: tables as stock xl prints them, and JSON.
 
-mod bitmap;
+pub(crate) mod bitmap;
 pub(crate) mod domains;
 pub(crate) mod host;
+pub(crate) mod pools;
 
 use crate::failure::Failure;
 use serde::Serialize;
