@@ -28,7 +28,7 @@ fn nodes_permissions_and_errors() {
     let node = format!("{dir}/n");
     xs.write_bytes(&node, b"\xff\0x").unwrap();
     assert_eq!(xs.read_bytes(&node).unwrap(), b"\xff\0x");
-    let perms = Perms::owned_by(DomId(7)).readable_by(DomId(0));
+    let perms: Perms = "(r0)".parse().unwrap();
     xs.set_perms(&node, &perms).unwrap();
     assert_eq!(xs.get_perms(&node).unwrap(), perms);
     assert_eq!(errno(&xs.read(&format!("{dir}/none")).unwrap_err()), Some(Errno::ENOENT));

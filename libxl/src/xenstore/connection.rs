@@ -34,7 +34,8 @@ const RECEIVE_CHUNK: usize = 16 << 10;
 pub(crate) enum Transport {
     /// xenstored's socket, where it runs in this domain.
     Socket(UnixStream),
-    /// The kernel's xenbus device: takes one message per write and answers watch requests itself.
+    /// The kernel's xenbus device: takes one message per write, and answers watch requests itself. It keeps
+    /// a message only until the next is written, so there is one request at a time.
     Device(File),
 }
 
@@ -53,7 +54,7 @@ impl Transport {
         Ok(Transport::Socket(stream))
     }
 
-    fn send(&self, bytes: &[u8], requests: &[Request]) -> io::Result<usize> {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut calls = 0;
         match self {
             Transport::Socket(stream) => {
@@ -68,12 +69,8 @@ impl Transport {
                 }
             }
             Transport::Device(file) => {
-                let first = requests.first().map_or(0, |r| r.range.start);
-                for request in requests {
-                    calls += 1;
-                    let mut file = file;
-                    file.write_all(&bytes[request.range.start - first..request.range.end - first])?;
-                }
+                calls += 1;
+                (&mut &*file).write_all(bytes)?;
             }
         }
         Ok(calls)
@@ -153,7 +150,7 @@ impl Connection {
         let mut answers = Vec::with_capacity(requests.len());
         let mut rest = requests.as_slice();
         while !rest.is_empty() {
-            let (window, later) = rest.split_at(window_len(rest));
+            let (window, later) = rest.split_at(window_len(rest, transport));
             let result = self.exchange_window(transport, &mut bytes, window, tx_id);
             answers.extend(result.map_err(|e| self.broke(e))?);
             rest = later;
@@ -170,7 +167,7 @@ impl Connection {
     ) -> io::Result<Vec<Answer>> {
         let mut pending = self.stamp(bytes, window, tx_id);
         let (Some(first), Some(last)) = (window.first(), window.last()) else { return Ok(Vec::new()) };
-        self.stats.sends += transport.send(&bytes[first.range.start..last.range.end], window)? as u64;
+        self.stats.sends += transport.send(&bytes[first.range.start..last.range.end])? as u64;
         self.stats.requests += window.len() as u64;
         self.stats.waits += 1;
         while pending.unanswered > 0 {
@@ -305,7 +302,10 @@ impl Connection {
 }
 
 /// How many of these requests are sent at once.
-fn window_len(requests: &[Request]) -> usize {
+fn window_len(requests: &[Request], transport: &Transport) -> usize {
+    if matches!(transport, Transport::Device(_)) {
+        return 1;
+    }
     let start = requests.first().map_or(0, |r| r.range.start);
     let fit = requests.iter().take(WINDOW).take_while(|r| r.range.end - start <= WINDOW_BYTES).count();
     fit.max(1)

@@ -233,6 +233,7 @@ fn node_request(tree: &mut Tree, generation: u64, kind: Kind, payload: &[u8]) ->
     let nul = payload.iter().position(|b| *b == 0).ok_or("EINVAL")?;
     let path = std::str::from_utf8(&payload[..nul]).map_err(|_| "EINVAL")?.to_owned();
     check_path(&path).map_err(|_| "EINVAL")?;
+    let path = if path.starts_with('/') { path } else { format!("/local/domain/0/{path}") };
     let rest = &payload[nul + 1..];
     let node = tree.get(&path);
     let changed = |path: String| Ok((b"OK\0".to_vec(), vec![path]));
