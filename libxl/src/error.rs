@@ -163,3 +163,9 @@ impl From<nix::errno::Errno> for Error {
         Error::fail(e.desc())
     }
 }
+
+impl From<libxc::image::Error> for Error {
+    fn from(e: libxc::image::Error) -> Error {
+        Error::fail(e.to_string())
+    }
+}

@@ -1,0 +1,105 @@
+//! A domain's memory and vCPU state, and telling the daemons of it.
+
+use super::nodes::{self, Image, Ring};
+use super::platform::Channels;
+use super::preflight::Images;
+use crate::Ctx;
+use crate::error::{Error, Result, ResultExt};
+use crate::types::{DomainBuildInfo, DomainConfig, DomainType, TypeInfo};
+use crate::xenstore::Batch;
+use libxc::build::{self, Built};
+use libxc::image::FeatureSet;
+use libxc::{DomId, Gfn, Kib};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Gives the domain its memory with the kernel in it, up to the first vCPU's registers.
+pub(super) fn memory(
+    ctx: &Ctx,
+    config: &DomainConfig,
+    domid: DomId,
+    images: &Images,
+    channels: &Channels,
+) -> Result<Built> {
+    let (xc, b_info) = (ctx.xc()?, &config.b_info);
+    let (console, store) = (channels.console, channels.store);
+    let cmdline = b_info.cmdline.as_deref().unwrap_or_default().as_bytes();
+    let ramdisk = images.ramdisk.as_ref().map(|r| r.bytes.as_slice());
+    let claim = b_info.claim_mode.is_true();
+    let kib = |size: Option<u64>| Kib(size.unwrap_or(0).saturating_sub(b_info.video_memkb.unwrap_or(0)));
+    let built = match b_info.type_info {
+        TypeInfo::Pv(_) => build::pv::build(
+            xc,
+            &build::pv::PvGuest {
+                domid,
+                kernel: &images.kernel,
+                features: FeatureSet::default(),
+                ramdisk,
+                cmdline,
+                pages: kib(b_info.target_memkb).pages(),
+                claim,
+                console,
+                store,
+            },
+        ),
+        TypeInfo::Pvh(_) | TypeInfo::Hvm(_) | TypeInfo::Invalid => {
+            return Err(Error::invalid("only PV domains can be built"));
+        }
+    };
+    built.with_context(|| format!("loading {}", images.kernel.file))
+}
+
+/// Writes the nodes of a built domain, all or none.
+pub(super) fn nodes(
+    ctx: &Ctx,
+    config: &DomainConfig,
+    domid: DomId,
+    channels: &Channels,
+    built: &Built,
+) -> Result<()> {
+    let b_info = &config.b_info;
+    let plan = nodes::built(&nodes::Built {
+        domid,
+        uuid: &config.c_info.uuid.to_string(),
+        max_memkb: b_info.max_memkb.unwrap_or(0),
+        target_memkb: target(b_info),
+        video_memkb: b_info.video_memkb.unwrap_or(0),
+        vcpus_online: &(0..b_info.max_vcpus).map(|v| b_info.avail_vcpus.contains(v)).collect::<Vec<_>>(),
+        store: Ring { port: channels.store.port, frame: built.store_frame },
+        console: Ring { port: channels.console.port, frame: built.console_frame },
+        console_backend: channels.console.domid,
+        image: image(b_info),
+        start_time: now(),
+    });
+    ctx.xs()?.run_atomic(|batch: &mut Batch| plan.iter().for_each(|node| node.queue(batch)))
+}
+
+/// Connects the domain to xenstored, which tells xenconsoled.
+pub(super) fn introduce(ctx: &Ctx, domid: DomId, channels: &Channels, built: &Built) -> Result<()> {
+    Ok(ctx.xs()?.introduce(domid, Gfn(built.store_frame), channels.store.port)?)
+}
+
+/// What the guest balloons to: its target without what the graphics card has.
+fn target(b_info: &DomainBuildInfo) -> u64 {
+    /// `LIBXL_MAXMEM_CONSTANT`, KiB: what an HVM guest below its maximum keeps for itself.
+    const FUDGE: u64 = 1024;
+    let target = b_info.target_memkb.unwrap_or(0);
+    let ballooned_hvm = b_info.domain_type() == DomainType::Hvm && b_info.max_memkb.unwrap_or(0) > target;
+    target.saturating_sub(b_info.video_memkb.unwrap_or(0)).saturating_sub(if ballooned_hvm { FUDGE } else { 0 })
+}
+
+fn image(b_info: &DomainBuildInfo) -> Image<'_> {
+    match b_info.domain_type() {
+        DomainType::Pv => Image::Pv {
+            kernel: b_info.kernel.as_deref().unwrap_or_default(),
+            ramdisk: b_info.ramdisk.as_deref(),
+            cmdline: b_info.cmdline.as_deref(),
+        },
+        _ => Image::Pvh,
+    }
+}
+
+/// Seconds since 1970 and hundredths of a second.
+fn now() -> (u64, u32) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_secs(), now.subsec_millis() / 10)
+}

@@ -1,0 +1,83 @@
+//! A domain's birth, top to bottom.
+
+use super::undo::Undo;
+use super::{build, console, destroy, make, platform, preflight, sched};
+use crate::error::{ErrorKind, Result, ResultExt};
+use crate::types::DomainConfig;
+use crate::userdata::Userdata;
+use crate::{Ctx, defaults};
+use libxc::DomId;
+
+/// How to create a domain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// How far local time is ahead of UTC, seconds: for `localtime=1`.
+    pub utc_offset: i64,
+}
+
+/// Creates a domain and leaves it paused. The configuration that is kept for it in
+/// `/var/lib/xen/userdata-*` is the one given, with what was decided on the way.
+///
+/// # Errors
+/// The chain of step, object and cause. Nothing of the domain is left then, nor after the context's
+/// [`Cancel`](crate::event::Cancel) fired; what could not be removed is told in the error's notes.
+pub fn create(ctx: &Ctx, given: &DomainConfig, options: &Options) -> Result<DomId> {
+    let mut undo = Undo::new();
+    let name = given.c_info.name.as_deref().unwrap_or("a domain without a name");
+    match steps(ctx, given, options, &mut undo) {
+        Ok(domid) => {
+            undo.keep();
+            Ok(domid)
+        }
+        Err(e) => Err(undo.fail(e).context(format!("creating {name}"))),
+    }
+}
+
+fn steps<'a>(ctx: &'a Ctx, given: &DomainConfig, options: &Options, undo: &mut Undo<'a>) -> Result<DomId> {
+    let mut config = given.clone();
+    defaults::apply(&mut config, ctx)?;
+    // libxl gives this kind whatever went wrong from here on; exit statuses follow from it.
+    after_defaults(ctx, given, &mut config, options, undo).map_err(|e| match e.kind() {
+        ErrorKind::Aborted => e,
+        _ => e.with_kind(ErrorKind::Fail),
+    })
+}
+
+fn after_defaults<'a>(
+    ctx: &'a Ctx,
+    given: &DomainConfig,
+    config: &mut DomainConfig,
+    options: &Options,
+    undo: &mut Undo<'a>,
+) -> Result<DomId> {
+    let images = preflight::check(ctx, config)?;
+    check_cancel(ctx)?;
+
+    let domid = make::domain(ctx, config)?;
+    undo.push("the half-built domain", move || destroy(ctx, domid));
+    make::nodes(ctx, config, domid).context("xenstore nodes")?;
+    let channels = platform::prepare(ctx, config, domid, options.utc_offset)?;
+    check_cancel(ctx)?;
+
+    let built = build::memory(ctx, config, domid, &images, &channels)?;
+    sched::set(ctx, domid, &config.b_info.sched_params)?;
+    check_cancel(ctx)?;
+
+    build::nodes(ctx, config, domid, &channels, &built).context("xenstore nodes")?;
+    build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
+    console::wait(ctx, domid, channels.console.domid).context("console")?;
+    check_cancel(ctx)?;
+
+    remember(ctx, domid, &defaults::stored_form(given, config)).context("configuration")?;
+    Ok(domid)
+}
+
+fn remember(ctx: &Ctx, domid: DomId, config: &DomainConfig) -> Result<()> {
+    let userdata = Userdata::named(ctx, domid, config.c_info.uuid);
+    let _lock = userdata.lock(ctx)?;
+    userdata.store_config(config)
+}
+
+fn check_cancel(ctx: &Ctx) -> Result<()> {
+    ctx.cancel.as_ref().map_or(Ok(()), |cancel| cancel.check())
+}

@@ -1,0 +1,147 @@
+//! A domain's end.
+//!
+//! Works on a domain in any state: half built, made by another toolstack, already dying. Whatever is
+//! missing counts as removed.
+
+use super::backends::{self, Held};
+use super::info;
+use super::nodes::{domain_path, libxl_path};
+use crate::error::{Error, Result, ResultExt};
+use crate::xenstore::{Batch, Store, optional};
+use crate::userdata::Userdata;
+use crate::{Ctx, domid_history};
+use libxc::DomId;
+use libxc::domain::{DomainFlags, DomainInfo};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io;
+use uuid::Uuid;
+
+/// Destroys a domain and frees all that belongs to it: processes, devices, xenstore nodes, files, memory.
+///
+/// # Errors
+/// [`ErrorKind::DomainNotFound`](crate::ErrorKind::DomainNotFound) if there is no such domain. Otherwise
+/// every step is tried, and the first error is the one that is told.
+pub fn destroy(ctx: &Ctx, domid: DomId) -> Result<()> {
+    steps(ctx, domid).with_context(|| format!("destroying domain {domid}"))
+}
+
+fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
+    let info = info::get(ctx, domid)?;
+    stop_vcpus(ctx, &info)?;
+    let left = Leftovers::read(ctx, domid)?;
+    let cleanup = [
+        end_device_model(ctx, &left),
+        backends::remove(ctx, &left.devices).context("devices"),
+        remove_nodes(ctx, &left).context("xenstore nodes"),
+        remove_files(ctx, domid, &Uuid::from_bytes(info.uuid)).context("files"),
+        domid_history::mark_recent(ctx, domid).context("list of recent domain ids"),
+        free_memory(ctx, domid),
+    ];
+    cleanup.into_iter().collect()
+}
+
+/// Nothing runs in the domain from here on. A dying domain cannot be paused and need not be.
+fn stop_vcpus(ctx: &Ctx, info: &DomainInfo) -> Result<()> {
+    if info.flags.contains(DomainFlags::DYING) {
+        return Ok(());
+    }
+    match ctx.xc()?.pause_domain(info.domid) {
+        // It may have no vCPUs yet, or have begun to die meanwhile.
+        Err(e) => tracing::debug!("{e}"),
+        Ok(()) => {}
+    }
+    Ok(())
+}
+
+/// What xenstore says of a domain that is to go. Only nodes that the guest cannot write are believed.
+struct Leftovers {
+    domid: DomId,
+    vm: Option<String>,
+    device_model: Option<Pid>,
+    devices: Vec<Held>,
+}
+
+impl Leftovers {
+    fn read(ctx: &Ctx, domid: DomId) -> Result<Leftovers> {
+        let (xs, dom) = (ctx.xs()?, domain_path(domid));
+        let mut batch = Batch::new();
+        batch.read(&format!("{dom}/vm")).read(&format!("{dom}/image/device-model-pid"));
+        batch.directory(&format!("{}/device", libxl_path(domid)));
+        let mut answers = xs.submit(batch)?.into_iter().map(|a| optional(a).map(Option::unwrap_or_default));
+        let mut next = || -> Result<String> {
+            let bytes = answers.next().transpose()?.unwrap_or_default();
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let (vm, pid, kinds) = (next()?, next()?, next()?);
+        let kinds: Vec<&str> = kinds.split_terminator('\0').collect();
+        Ok(Leftovers {
+            domid,
+            vm: Some(vm).filter(|v| v.strip_prefix("/vm/").is_some_and(|uuid| Uuid::parse_str(uuid).is_ok())),
+            device_model: pid.parse().ok().filter(|pid| *pid > 1).map(Pid::from_raw),
+            devices: backends::held_by(xs, domid, &kinds)?,
+        })
+    }
+}
+
+/// Ends the QEMU that serves the domain; its sockets go with it.
+fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
+    let Some(pid) = left.device_model else { return Ok(()) };
+    match kill(pid, Signal::SIGHUP) {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+        Err(e) => return Err(Error::fail(format!("device model (process {pid}): {}", e.desc()))),
+    }
+    for socket in ["qmp-libxl", "qmp-libxenstat"] {
+        remove_file(&ctx.paths.run.join(format!("{socket}-{}", left.domid)))?;
+    }
+    Ok(())
+}
+
+fn remove_nodes(ctx: &Ctx, left: &Leftovers) -> Result<()> {
+    let domid = left.domid;
+    let mut batch = Batch::new();
+    left.vm.iter().for_each(|vm| drop(batch.rm(vm)));
+    batch.rm(&domain_path(domid)).rm(&libxl_path(domid));
+    batch.rm(&format!("{}/device-model/{domid}", domain_path(DomId(0))));
+    for answer in ctx.xs()?.submit(batch)? {
+        optional(answer)?;
+    }
+    Ok(())
+}
+
+fn remove_files(ctx: &Ctx, domid: DomId, uuid: &Uuid) -> Result<()> {
+    let userdata = Userdata::named(ctx, domid, *uuid);
+    userdata.remove_all(&userdata.lock(ctx)?)?;
+    for transient in ["qemu-save", "qemu-resume"] {
+        remove_file(&ctx.paths.lib.join(format!("{transient}.{domid}")))?;
+    }
+    Ok(())
+}
+
+fn remove_file(path: &std::path::Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| path.display().to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the memory back. Xen keeps a domain whose pages somebody else has mapped: that is told, for
+/// it will stay in `xl list` until they are let go.
+fn free_memory(ctx: &Ctx, domid: DomId) -> Result<()> {
+    let xc = ctx.xc()?;
+    match xc.destroy_domain(domid) {
+        Err(e) if e.errno() == Some(nix::errno::Errno::ESRCH) => return Ok(()),
+        done => done?,
+    }
+    if let Some(rest) = xc.domain(domid)?
+        && rest.tot_pages > 0
+    {
+        tracing::warn!(
+            "domain {domid} is dead, but {} of its pages are still mapped, by a backend (lsof /dev/xen/gntdev, \
+             /dev/xen/privcmd) or by another domain; it goes when they are let go",
+            rest.tot_pages
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Names of domains: `/local/domain/D/name` and its copy in `/vm/UUID/name`.
+
+use super::info;
+use super::nodes::{self, domain_path, vm_path};
+use crate::error::{Error, Result, ResultExt};
+use crate::xenstore::{Batch, Perms, Store};
+use crate::Ctx;
+use crate::userdata::Userdata;
+use libxc::DomId;
+use uuid::Uuid;
+
+/// Fails if another domain than `but` has this name. The empty name may be given twice.
+pub(super) fn check_free(ctx: &Ctx, store: &impl Store, name: &str, but: Option<DomId>) -> Result<()> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    let others = ctx.xc()?.domains()?.into_iter().map(|d| d.domid).filter(|d| Some(*d) != but);
+    let others: Vec<DomId> = others.collect();
+    let names = store.read_many(others.iter().map(|d| format!("{}/name", domain_path(*d))))?;
+    match others.iter().zip(names).find(|(_, n)| n.as_deref() == Some(name)) {
+        None => Ok(()),
+        Some((domid, _)) => {
+            Err(Error::invalid(format!("domain {domid} already has the name \"{name}\" (xl list; name= must be unique)")))
+        }
+    }
+}
+
+/// Gives a domain another name. `old`, if given, must still be its name.
+pub fn rename(ctx: &Ctx, domid: DomId, old: Option<&str>, new: &str) -> Result<()> {
+    let uuid = uuid_of(ctx, domid)?;
+    ctx.xs()?
+        .transaction(|t| {
+            check_free(ctx, t, new, Some(domid))?;
+            expect_name(t, domid, old)?;
+            write_name(t, domid, &uuid, new)
+        })
+        .with_context(|| format!("renaming domain {domid} to \"{new}\""))
+}
+
+/// Keeps a dead domain under another name and UUID, so that a new one can take its place
+/// (`on_crash="rename-restart"`).
+pub fn preserve(ctx: &Ctx, domid: DomId, name: &str, suffix: &str, new_uuid: Uuid) -> Result<()> {
+    let (kept, old_uuid) = (format!("{name}{suffix}"), uuid_of(ctx, domid)?);
+    let vm = vm_path(&new_uuid.to_string());
+    ctx.xs()?
+        .transaction(|t| {
+            check_free(ctx, t, &kept, Some(domid))?;
+            expect_name(t, domid, Some(name))?;
+            t.remove(&vm)?;
+            t.mkdir(&vm)?;
+            t.set_perms(&vm, &Perms::private().readable_by(domid))?;
+            t.write_bytes(&format!("{}/vm", domain_path(domid)), vm.as_bytes())?;
+            write_name(t, domid, &new_uuid, &kept)?;
+            t.write_bytes(&format!("{vm}/uuid"), new_uuid.to_string().as_bytes())?;
+            Ok(t.remove(&vm_path(&old_uuid.to_string()))?)
+        })
+        .with_context(|| format!("keeping domain {domid} as \"{kept}\""))?;
+    move_userdata(ctx, domid, old_uuid, new_uuid)?;
+    Ok(ctx.xc()?.set_uuid(domid, *new_uuid.as_bytes())?)
+}
+
+/// The files about a domain carry its UUID in their names.
+fn move_userdata(ctx: &Ctx, domid: DomId, from: Uuid, to: Uuid) -> Result<()> {
+    let (from, to) = (Userdata::named(ctx, domid, from), Userdata::named(ctx, domid, to));
+    let lock = from.lock(ctx)?;
+    to.store_config(&from.config()?)?;
+    from.remove_all(&lock)
+}
+
+/// The UUID that Xen knows a domain by.
+fn uuid_of(ctx: &Ctx, domid: DomId) -> Result<Uuid> {
+    Ok(Uuid::from_bytes(info::get(ctx, domid)?.uuid))
+}
+
+fn expect_name(store: &impl Store, domid: DomId, old: Option<&str>) -> Result<()> {
+    let Some(old) = old else { return Ok(()) };
+    match store.read_optional(&format!("{}/name", domain_path(domid)))? {
+        Some(name) if name == old => Ok(()),
+        other => Err(Error::fail(format!("it is called \"{}\", not \"{old}\"", other.unwrap_or_default()))),
+    }
+}
+
+fn write_name(store: &impl Store, domid: DomId, uuid: &Uuid, name: &str) -> Result<()> {
+    let mut batch = Batch::new();
+    nodes::name(domid, &uuid.to_string(), name).iter().for_each(|n| n.queue(&mut batch));
+    Ok(store.run(batch)?)
+}

@@ -1,0 +1,190 @@
+//! The process that stays with a domain: it waits until the domain shuts down and does what the
+//! configuration says (`on_poweroff=` and its kin), until the domain is gone.
+//!
+//! `xl create` starts it as another run of the program, small and with nothing inherited; a pipe tells
+//! whether it got as far as waiting. Its words go to `/var/log/xen/xl-NAME.log`, as stock xl's do.
+
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::{autoballoon, log};
+use libxc::DomId;
+use libxc::domain::{DomainFlags, ShutdownReason as Reason};
+use libxl::domain::death::{self, Next, Verdict};
+use libxl::domain::{self, configuration};
+use libxl::types::{DomainConfig, ShutdownReason};
+use libxl::xenstore::Watch;
+use libxl::{Ctx, event, logfile};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// The first argument of a run of the program that is a monitor. No command can have this name.
+const MARK: &str = "--domain-monitor";
+/// What the monitor says when it waits.
+const READY: &str = "ready";
+
+/// Starts a monitor for a domain, and returns when it waits.
+pub(crate) fn start(domid: DomId, name: &str) -> Result<(), Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::new(3, format!("starting the monitor of domain {domid}: {why} (the domain runs on without it)"))
+    };
+    let mut monitor = Command::new("/proc/self/exe")
+        .arg0("xl")
+        .args([MARK, &domid.to_string(), name])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|e| failed(&e))?;
+    let mut answer = String::new();
+    if let Some(pipe) = monitor.stdout.take() {
+        BufReader::new(pipe).read_line(&mut answer).map_err(|e| failed(&e))?;
+    }
+    match answer.trim_end() {
+        READY => Ok(()),
+        "" => Err(failed(&"it ended without a word")),
+        why => Err(failed(&why)),
+    }
+}
+
+/// The domain and its name, if this run of the program is a monitor.
+pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> Option<(DomId, String)> {
+    argv.next()?;
+    argv.next().filter(|mark| mark == MARK)?;
+    let domid = argv.next()?.to_str()?.parse().ok()?;
+    Some((DomId(domid), argv.next()?.to_string_lossy().into_owned()))
+}
+
+/// The life of a monitor: a session of its own, a log, the wait.
+pub(crate) fn run(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
+    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(libxl::Error::from)?;
+    // Not a failure: a monitor may have been started as the leader of a session.
+    let _ = nix::unistd::setsid();
+    let log = logfile::create(&session.ctx, &format!("xl-{name}"));
+    let watch = log.and_then(|log| Ok((log, session.ctx.xs()?.watch("@releaseDomain")?)));
+    let (log, watch) = match watch {
+        Ok(ready) => ready,
+        Err(e) => {
+            println!("{e}");
+            return Err(e.into());
+        }
+    };
+    println!("{READY}");
+    take_over_output(&log)?;
+    follow(session, &watch, domid, name)
+}
+
+/// From here on whatever is said goes to the log; the pipe to the parent closes.
+fn take_over_output(log: &File) -> Result<(), Failure> {
+    nix::unistd::dup2_stdout(log).and_then(|()| nix::unistd::dup2_stderr(log)).map_err(libxl::Error::from)?;
+    Ok(())
+}
+
+/// Stays with the domain, and with those that take its place, until there is none.
+pub(crate) fn follow(session: &Session, watch: &Watch, domid: DomId, name: &str) -> Result<(), Failure> {
+    let (mut domid, mut name) = (domid, name.to_owned());
+    say(format_args!("Waiting for domain {name} (domid {domid}) to die [pid {}]", std::process::id()));
+    loop {
+        let Some(reason) = wait_for_shutdown(&session.ctx, watch, domid)? else {
+            say(format_args!("Domain {domid} has been destroyed."));
+            return Ok(());
+        };
+        say(format_args!("Domain {domid} has shut down, reason code {0} 0x{0:x}", reason.code()));
+        let Some(config) = after_shutdown(session, domid, reason)? else {
+            say(format_args!("Done. Exiting now"));
+            return Ok(());
+        };
+        say(format_args!("Done. Rebooting now"));
+        name = config.c_info.name.clone().unwrap_or_default();
+        domid = begin_anew(session, config)?;
+        say(format_args!("Waiting for domain {name} (domid {domid}) to die [pid {}]", std::process::id()));
+    }
+}
+
+/// Waits until the domain shuts down; `None` if it is destroyed instead.
+fn wait_for_shutdown(ctx: &Ctx, watch: &Watch, domid: DomId) -> Result<Option<Reason>, Failure> {
+    loop {
+        match ctx.xc().and_then(|xc| Ok(xc.domain(domid)?))? {
+            Some(info) if !info.flags.contains(DomainFlags::DYING) => {
+                if let Some(reason) = info.shutdown_reason {
+                    return Ok(Some(reason));
+                }
+            }
+            _ => return Ok(None),
+        }
+        event::wait_for_watch(ctx, watch, None)?;
+    }
+}
+
+/// Does what the configuration says for this reason, and gives the configuration of the domain that is
+/// to take the place of this one, if any.
+fn after_shutdown(session: &Session, domid: DomId, reason: Reason) -> Result<Option<DomainConfig>, Failure> {
+    let ctx = &session.ctx;
+    let config = configuration::current(ctx, domid)?;
+    let known = i32::try_from(reason.code()).ok().and_then(ShutdownReason::from_number);
+    let Some(action) = death::action(&config, known) else {
+        say(format_args!("Domain has suspended."));
+        return Ok(None);
+    };
+    if known.is_none() {
+        say(format_args!("Unknown shutdown reason code {}. Destroying domain.", reason.code()));
+    }
+    let word = death::configuration_word(action);
+    say(format_args!("Action for shutdown reason code {} is {word}", reason.code()));
+    let Verdict { dump_core, next } = action.into();
+    let name = config.c_info.name.clone().unwrap_or_default();
+    if dump_core {
+        write_core(ctx, domid, &name);
+    }
+    match next {
+        Next::Preserve => Ok(None),
+        Next::Destroy => destroy(ctx, domid).map(|()| None),
+        Next::Restart => {
+            let config = session.reloaded(domid, config)?;
+            destroy(ctx, domid).map(|()| Some(config))
+        }
+        Next::RenameRestart => {
+            let config = session.reloaded(domid, config)?;
+            keep_under_another_name(ctx, domid, &name)?;
+            Ok(Some(config))
+        }
+        Next::SoftReset => {
+            // As in libxl, only HVM guests can be reset in place.
+            say(format_args!("Domain {domid} cannot be soft reset: only HVM guests can"));
+            destroy(ctx, domid).map(|()| None)
+        }
+    }
+}
+
+fn write_core(ctx: &Ctx, domid: DomId, name: &str) {
+    let file = ctx.paths.dump.join(name);
+    say(format_args!("dumping core to {}", file.display()));
+    if let Err(e) = domain::coredump::write(ctx, domid, &file) {
+        say(format_args!("core dump failed: {e}"));
+    }
+}
+
+fn destroy(ctx: &Ctx, domid: DomId) -> Result<(), Failure> {
+    say(format_args!("Domain {domid} needs to be cleaned up: destroying the domain"));
+    Ok(domain::destroy(ctx, domid)?)
+}
+
+fn keep_under_another_name(ctx: &Ctx, domid: DomId, name: &str) -> Result<(), Failure> {
+    let suffix = chrono::Utc::now().format("-%Y%m%dT%H%MZ").to_string();
+    say(format_args!("Preserving domain {domid} {name} with suffix{suffix}"));
+    Ok(domain::name::preserve(ctx, domid, name, &suffix, uuid::Uuid::new_v4())?)
+}
+
+/// Creates the domain that takes the place of one that has ended.
+fn begin_anew(session: &Session, config: DomainConfig) -> Result<DomId, Failure> {
+    let domid = autoballoon::create(session, config, &domain::Options::default())?;
+    session.ctx.xc()?.unpause_domain(domid).map_err(libxl::Error::from)?;
+    Ok(domid)
+}
+
+/// Writes a line to the log, which is standard error, at once.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
