@@ -106,7 +106,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     built::<create::Create>("create", "Create a domain from config file <filename>").dry_run().takes_any_number(),
     planned("config-update", "Update a running domain's saved configuration, used when rebuilding the domain after reboot", unbuilt::config_update).dry_run().takes_any_number(),
     built::<list::List>("list", "List information about all/some domains").refuses_surplus(1),
-    planned("destroy", "Terminate a domain immediately", lifecycle::Destroy::augment_args),
+    built::<lifecycle::Destroy>("destroy", "Terminate a domain immediately"),
     built::<lifecycle::Shutdown>("shutdown", "Issue a shutdown signal to a domain"),
     built::<lifecycle::Reboot>("reboot", "Issue a reboot signal to a domain"),
     planned("pci-attach", "Insert a new pass-through pci device", unbuilt::pci_attach),

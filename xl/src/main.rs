@@ -1,10 +1,12 @@
 //! `xl`: runs Xen guests.
 
+mod autoballoon;
 mod cli;
 mod cmd;
 mod config;
 mod failure;
 mod log;
+mod monitor;
 mod output;
 mod session;
 
@@ -25,6 +27,9 @@ fn main() -> ExitCode {
 
 /// Does what the command line says, and returns the exit status.
 fn run() -> Result<u8, Failure> {
+    if let Some((domid, name)) = monitor::asked_for(std::env::args_os()) {
+        return monitor::run(domid, &name).map(|()| 0);
+    }
     match cli::parse(std::env::args_os())? {
         Call::Print(text, status) => output::print(&text).map(|()| status),
         Call::Run(globals, subcommand, matches) => {

@@ -4,14 +4,18 @@
 //! `xl create` starts it as another run of the program, small and with nothing inherited; a pipe tells
 //! whether it got as far as waiting. Its words go to `/var/log/xen/xl-NAME.log`, as stock xl's do.
 
+use crate::autoballoon;
+use crate::cli::Globals;
+use crate::config::load;
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::{autoballoon, log};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, ShutdownReason as Reason};
 use libxl::domain::death::{self, Next, Verdict};
-use libxl::domain::{self, configuration};
+use libxl::domain::{self, configuration, control};
+use libxl::event::Deadline;
 use libxl::types::{DomainConfig, ShutdownReason};
+use libxl::userdata::Userdata;
 use libxl::xenstore::Watch;
 use libxl::{Ctx, event, logfile};
 use std::ffi::OsString;
@@ -58,21 +62,28 @@ pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> Option<(Dom
 }
 
 /// The life of a monitor: a session of its own, a log, the wait.
-pub(crate) fn run(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
-    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(libxl::Error::from)?;
-    // Not a failure: a monitor may have been started as the leader of a session.
+pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
+    let session = Session::new(Globals::default());
+    // The leader of a session already has what this is for.
     let _ = nix::unistd::setsid();
-    let log = logfile::create(&session.ctx, &format!("xl-{name}"));
-    let watch = log.and_then(|log| Ok((log, session.ctx.xs()?.watch("@releaseDomain")?)));
-    let (log, watch) = match watch {
-        Ok(ready) => ready,
+    let prepared = logfile::create(&session.ctx, &format!("xl-{name}"))
+        .and_then(|(log, _)| Ok((log, session.ctx.xs()?.watch("@releaseDomain")?)));
+    let (log, watch) = match prepared {
+        Ok(prepared) => prepared,
         Err(e) => {
             println!("{e}");
-            return Err(e.into());
+            return Err(Failure::silent(1));
         }
     };
     println!("{READY}");
     take_over_output(&log)?;
+    crate::log::init(&session.globals);
+    follow(&session, &watch, domid, name)
+}
+
+/// Stays with a domain without becoming a process of its own (`xl create -F`).
+pub(crate) fn in_foreground(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
+    let watch = session.ctx.xs()?.watch("@releaseDomain").map_err(libxl::Error::from)?;
     follow(session, &watch, domid, name)
 }
 
@@ -105,17 +116,13 @@ pub(crate) fn follow(session: &Session, watch: &Watch, domid: DomId, name: &str)
 
 /// Waits until the domain shuts down; `None` if it is destroyed instead.
 fn wait_for_shutdown(ctx: &Ctx, watch: &Watch, domid: DomId) -> Result<Option<Reason>, Failure> {
-    loop {
-        match ctx.xc().and_then(|xc| Ok(xc.domain(domid)?))? {
-            Some(info) if !info.flags.contains(DomainFlags::DYING) => {
-                if let Some(reason) = info.shutdown_reason {
-                    return Ok(Some(reason));
-                }
-            }
-            _ => return Ok(None),
-        }
-        event::wait_for_watch(ctx, watch, None)?;
-    }
+    let end = event::wait_until(ctx, watch, Deadline::NEVER, "the domain's end", || {
+        Ok(match ctx.xc()?.domain(domid)? {
+            Some(info) if !info.flags.contains(DomainFlags::DYING) => info.shutdown_reason.map(Some),
+            _ => Some(None),
+        })
+    });
+    Ok(end?)
 }
 
 /// Does what the configuration says for this reason, and gives the configuration of the domain that is
@@ -142,11 +149,11 @@ fn after_shutdown(session: &Session, domid: DomId, reason: Reason) -> Result<Opt
         Next::Preserve => Ok(None),
         Next::Destroy => destroy(ctx, domid).map(|()| None),
         Next::Restart => {
-            let config = session.reloaded(domid, config)?;
+            let config = reloaded(ctx, domid, config)?;
             destroy(ctx, domid).map(|()| Some(config))
         }
         Next::RenameRestart => {
-            let config = session.reloaded(domid, config)?;
+            let config = reloaded(ctx, domid, config)?;
             keep_under_another_name(ctx, domid, &name)?;
             Ok(Some(config))
         }
@@ -158,12 +165,19 @@ fn after_shutdown(session: &Session, domid: DomId, reason: Reason) -> Result<Opt
     }
 }
 
+/// The configuration for the next domain: one that `xl config-update` left, else this.
+fn reloaded(ctx: &Ctx, domid: DomId, current: DomainConfig) -> Result<DomainConfig, Failure> {
+    let userdata = Userdata::named(ctx, domid, current.c_info.uuid);
+    let Some(text) = userdata.retrieve("xl")? else { return Ok(current) };
+    say(format_args!("\"xl\" configuration found, using it"));
+    let updated = load::updated(ctx, &text)?;
+    userdata.remove("xl")?;
+    Ok(updated)
+}
+
 fn write_core(ctx: &Ctx, domid: DomId, name: &str) {
     let file = ctx.paths.dump.join(name);
-    say(format_args!("dumping core to {}", file.display()));
-    if let Err(e) = domain::coredump::write(ctx, domid, &file) {
-        say(format_args!("core dump failed: {e}"));
-    }
+    say(format_args!("domain {domid}: core dumps ({}) are not supported yet", file.display()));
 }
 
 fn destroy(ctx: &Ctx, domid: DomId) -> Result<(), Failure> {
@@ -172,15 +186,16 @@ fn destroy(ctx: &Ctx, domid: DomId) -> Result<(), Failure> {
 }
 
 fn keep_under_another_name(ctx: &Ctx, domid: DomId, name: &str) -> Result<(), Failure> {
-    let suffix = chrono::Utc::now().format("-%Y%m%dT%H%MZ").to_string();
+    let suffix = jiff::Timestamp::now().strftime("-%Y%m%dT%H%MZ").to_string();
     say(format_args!("Preserving domain {domid} {name} with suffix{suffix}"));
-    Ok(domain::name::preserve(ctx, domid, name, &suffix, uuid::Uuid::new_v4())?)
+    Ok(domain::name::preserve(ctx, domid, name, &suffix, libxl::types::Uuid::new_v4())?)
 }
 
 /// Creates the domain that takes the place of one that has ended.
 fn begin_anew(session: &Session, config: DomainConfig) -> Result<DomId, Failure> {
-    let domid = autoballoon::create(session, config, &domain::Options::default())?;
-    session.ctx.xc()?.unpause_domain(domid).map_err(libxl::Error::from)?;
+    let xl_conf = load::xl_conf(&session.ctx, &load::facts_from_xen(&session.ctx)?)?;
+    let domid = autoballoon::create(&session.ctx, &xl_conf, config)?;
+    control::unpause(&session.ctx, domid)?;
     Ok(domid)
 }
 

@@ -1,7 +1,7 @@
 //! The devices of a domain that is destroyed: their backends let go, their nodes removed.
 
-use crate::Ctx;
 use super::nodes::libxl_path;
+use crate::Ctx;
 use crate::error::Result;
 use crate::xenstore::{Batch, Client, Store, optional};
 use libxc::DomId;
@@ -25,7 +25,7 @@ pub(super) fn held_by(xs: &Client, domid: DomId, kinds: &[&str]) -> Result<Vec<H
     }
     let root = format!("{}/device", libxl_path(domid));
     let mut batch = Batch::new();
-    kinds.iter().for_each(|kind| drop(batch.directory(&format!("{root}/{kind}"))));
+    kinds.iter().for_each(|kind| _ = batch.directory(&format!("{root}/{kind}")));
     let mut devices = Vec::new();
     for (kind, listing) in kinds.iter().zip(xs.submit(batch)?) {
         let listing = optional(listing)?.unwrap_or_default();
@@ -56,15 +56,15 @@ pub(super) fn remove(ctx: &Ctx, devices: &[Held]) -> Result<()> {
     ctx.xs()?.transaction(|t| {
         let parents = parents(&backends);
         let mut batch = Batch::new();
-        backends.iter().for_each(|path| drop(batch.rm(path)));
-        parents.iter().for_each(|path| drop(batch.directory(path)));
+        backends.iter().for_each(|path| _ = batch.rm(path));
+        parents.iter().for_each(|path| _ = batch.directory(path));
         let mut listings = Vec::new();
         for answer in t.submit(batch)?.into_iter().skip(backends.len()) {
             let children = optional(answer)?.unwrap_or_default();
             listings.push(String::from_utf8_lossy(&children).split_terminator('\0').map(str::to_owned).collect());
         }
         let mut batch = Batch::new();
-        emptied(&parents, &listings).iter().for_each(|path| drop(batch.rm(path)));
+        emptied(&parents, &listings).iter().for_each(|path| _ = batch.rm(path));
         for answer in t.submit(batch)? {
             optional(answer)?;
         }

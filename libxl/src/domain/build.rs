@@ -49,13 +49,7 @@ pub(super) fn memory(
 }
 
 /// Writes the nodes of a built domain, all or none.
-pub(super) fn nodes(
-    ctx: &Ctx,
-    config: &DomainConfig,
-    domid: DomId,
-    channels: &Channels,
-    built: &Built,
-) -> Result<()> {
+pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &Channels, built: &Built) -> Result<()> {
     let b_info = &config.b_info;
     let plan = nodes::built(&nodes::Built {
         domid,

@@ -3,11 +3,11 @@
 use super::info;
 use super::nodes::domain_path;
 use super::sched;
+use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{Bitmap, DomainConfig, DomainType};
-use crate::xenstore::Store;
-use crate::Ctx;
 use crate::userdata::Userdata;
+use crate::xenstore::Store;
 use libxc::DomId;
 use uuid::Uuid;
 

@@ -1,9 +1,9 @@
 //! The primary console: waiting until xenconsoled has opened a terminal for it.
 
 use super::nodes::domain_path;
+use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{self, Deadline};
-use crate::Ctx;
 use libxc::DomId;
 use std::fs;
 use std::time::Duration;

@@ -7,8 +7,8 @@ use super::backends::{self, Held};
 use super::info;
 use super::nodes::{domain_path, libxl_path};
 use crate::error::{Error, Result, ResultExt};
-use crate::xenstore::{Batch, Store, optional};
 use crate::userdata::Userdata;
+use crate::xenstore::{Batch, Store, optional};
 use crate::{Ctx, domid_history};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo};
@@ -101,7 +101,7 @@ fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
 fn remove_nodes(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     let domid = left.domid;
     let mut batch = Batch::new();
-    left.vm.iter().for_each(|vm| drop(batch.rm(vm)));
+    left.vm.iter().for_each(|vm| _ = batch.rm(vm));
     batch.rm(&domain_path(domid)).rm(&libxl_path(domid));
     batch.rm(&format!("{}/device-model/{domid}", domain_path(DomId(0))));
     for answer in ctx.xs()?.submit(batch)? {

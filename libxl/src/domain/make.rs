@@ -92,7 +92,7 @@ pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()
     ctx.xs()?.transaction(|t| {
         super::name::check_free(ctx, t, identity.name, Some(domid))?;
         let mut batch = Batch::new();
-        nodes::birth_roots(&identity).iter().for_each(|path| drop(batch.rm(path)));
+        nodes::birth_roots(&identity).iter().for_each(|path| _ = batch.rm(path));
         let roots = batch.len();
         plan.iter().for_each(|node| node.queue(&mut batch));
         // A number that was never used has nothing to remove.

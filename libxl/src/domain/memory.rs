@@ -53,7 +53,11 @@ pub fn make_free(ctx: &Ctx, need: Kib) -> Result<()> {
         }
         let missing = Kib(need.0 - free.0);
         shrink_dom0(ctx, missing).with_context(|| {
-            format!("taking {} MiB from dom0 for the domain (autoballoon; {} MiB are free)", missing.0 / 1024, free.0 / 1024)
+            format!(
+                "taking {} MiB from dom0 for the domain (autoballoon; {} MiB are free)",
+                missing.0 / 1024,
+                free.0 / 1024
+            )
         })?;
     }
 }

@@ -2,10 +2,10 @@
 
 use super::info;
 use super::nodes::{self, domain_path, vm_path};
-use crate::error::{Error, Result, ResultExt};
-use crate::xenstore::{Batch, Perms, Store};
 use crate::Ctx;
+use crate::error::{Error, Result, ResultExt};
 use crate::userdata::Userdata;
+use crate::xenstore::{Batch, Perms, Store};
 use libxc::DomId;
 use uuid::Uuid;
 
@@ -19,9 +19,9 @@ pub(super) fn check_free(ctx: &Ctx, store: &impl Store, name: &str, but: Option<
     let names = store.read_many(others.iter().map(|d| format!("{}/name", domain_path(*d))))?;
     match others.iter().zip(names).find(|(_, n)| n.as_deref() == Some(name)) {
         None => Ok(()),
-        Some((domid, _)) => {
-            Err(Error::invalid(format!("domain {domid} already has the name \"{name}\" (xl list; name= must be unique)")))
-        }
+        Some((domid, _)) => Err(Error::invalid(format!(
+            "domain {domid} already has the name \"{name}\" (xl list; name= must be unique)"
+        ))),
     }
 }
 

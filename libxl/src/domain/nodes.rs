@@ -416,9 +416,8 @@ mod tests {
 
     #[test]
     fn only_hvm_has_sleep_states_and_hvmloader() {
-        let paths = |kind| -> Vec<String> {
-            birth(&identity(1, "g", PV_UUID, kind)).into_iter().map(|n| n.path).collect()
-        };
+        let paths =
+            |kind| -> Vec<String> { birth(&identity(1, "g", PV_UUID, kind)).into_iter().map(|n| n.path).collect() };
         assert!(paths("hvm").contains(&"/local/domain/1/control/feature-s3".to_owned()));
         assert!(paths("hvm").contains(&"/local/domain/1/hvmloader".to_owned()));
         assert!(!paths("pvh").iter().any(|p| p.contains("feature-s") && !p.ends_with("suspend")));

@@ -1,10 +1,10 @@
 //! What a domain gets before its memory: vCPUs and where they run, limits, clocks, event channels, CPUID.
 
+use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::host::numa;
 use crate::types::{Altp2mMode, Bitmap, CpuidLeaf, DomainBuildInfo, DomainConfig, TimerMode, TscMode, TypeInfo};
 use crate::xenstore::Store;
-use crate::Ctx;
 use libxc::build::Ring;
 use libxc::cpuid::{Container, LeafOverride, MsrOverride, Settings};
 use libxc::domain::TscInfo;
@@ -70,9 +70,8 @@ fn channels(ctx: &Ctx, domid: DomId) -> Result<Channels> {
         DomId(text.and_then(|t| t.trim().parse().ok()).unwrap_or(0))
     };
     let xc = ctx.xc()?;
-    let to = |daemon: DomId| -> Result<Ring> {
-        Ok(Ring { port: xc.alloc_unbound_port(domid, daemon)?, domid: daemon })
-    };
+    let to =
+        |daemon: DomId| -> Result<Ring> { Ok(Ring { port: xc.alloc_unbound_port(domid, daemon)?, domid: daemon }) };
     // In this order: guests expect the store at port 1.
     let (store, console) = (to(daemon(0))?, to(daemon(1))?);
     Ok(Channels { store, console })

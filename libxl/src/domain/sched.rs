@@ -73,7 +73,9 @@ fn in_range(name: &str, wanted: Option<i32>, now: u16, least: i64, most: i64) ->
 fn scheduler_of(ctx: &Ctx, info: &DomainInfo) -> Result<Scheduler> {
     let pool = ctx.xc()?.cpupool(info.cpupool)?;
     let number = pool.and_then(|pool| i32::try_from(pool.scheduler).ok());
-    number.and_then(Scheduler::from_number).ok_or_else(|| Error::fail(format!("cpupool {} has no known scheduler", info.cpupool)))
+    number
+        .and_then(Scheduler::from_number)
+        .ok_or_else(|| Error::fail(format!("cpupool {} has no known scheduler", info.cpupool)))
 }
 
 #[cfg(test)]

@@ -11,24 +11,24 @@ type Step<'a> = Box<dyn FnOnce() -> Result<()> + 'a>;
 /// that is told to stop must still leave nothing behind: each step puts its reverse on this list, and
 /// [`Undo::fail`] runs them, last first.
 #[derive(Default)]
-pub struct Undo<'a> {
+pub(super) struct Undo<'a> {
     steps: Vec<(&'static str, Step<'a>)>,
 }
 
 impl<'a> Undo<'a> {
     /// Nothing to take back yet.
-    pub fn new() -> Undo<'a> {
+    pub(super) fn new() -> Undo<'a> {
         Undo::default()
     }
 
     /// Notes how to take back what has just been done; `name` tells what that is, as in "removing {name}".
-    pub fn push(&mut self, name: &'static str, step: impl FnOnce() -> Result<()> + 'a) {
+    pub(super) fn push(&mut self, name: &'static str, step: impl FnOnce() -> Result<()> + 'a) {
         self.steps.push((name, Box::new(step)));
     }
 
     /// Takes everything back and returns the error that made this necessary. Steps that fail become its
     /// notes: the first error is the one that matters.
-    pub fn fail(self, error: Error) -> Error {
+    pub(super) fn fail(self, error: Error) -> Error {
         self.steps.into_iter().rev().fold(error, |error, (name, step)| match step() {
             Ok(()) => error,
             Err(e) => error.note(format!("removing {name}: {e}")),
@@ -36,7 +36,7 @@ impl<'a> Undo<'a> {
     }
 
     /// Keeps everything: the work is done.
-    pub fn keep(self) {}
+    pub(super) fn keep(self) {}
 }
 
 #[cfg(test)]

@@ -2,11 +2,17 @@
 
 use crate::cli::Run;
 use crate::config::load::{self, Loaded, Options};
+use crate::config::xlconf::XlConf;
 use crate::failure::Failure;
-use crate::output;
 use crate::session::Session;
+use crate::{autoballoon, monitor, output};
 use clap::Args;
-use libxl::types::json;
+use libxc::DomId;
+use libxl::Ctx;
+use libxl::domain::control;
+use libxl::event::Cancel;
+use libxl::types::{DomainConfig, json};
+use nix::sys::signal::Signal;
 use std::path::Path;
 
 /// libxl's ERROR_INVAL as an exit status.
@@ -69,11 +75,26 @@ impl Run for Create {
         if self.debug {
             eprintln!("{}", json::to_string(&loaded.config));
         }
-        Err(Failure::new(1, "creating domains is not built yet"))
+        self.create(session, loaded)
     }
 }
 
 impl Create {
+    /// Creates the domain, lets it run, and sees to it that somebody watches it.
+    fn create(&self, session: &Session, loaded: Loaded) -> Result<(), Failure> {
+        let name = loaded.config.c_info.name.clone().unwrap_or_default();
+        let domid = birth(session, &loaded.xl_conf, loaded.config)?;
+        if !self.paused {
+            control::unpause(&session.ctx, domid)?;
+        }
+        match (self.no_monitor, self.foreground) {
+            (true, _) => {}
+            (false, true) => monitor::in_foreground(session, domid, &name)?,
+            (false, false) => monitor::start(domid, &name)?,
+        }
+        Ok(())
+    }
+
     fn load(&self, session: &Session, dry_run: bool) -> Result<Loaded, Failure> {
         let (settings, files): (Vec<String>, Vec<String>) =
             self.arguments.iter().cloned().partition(|a| a.contains('='));
@@ -94,4 +115,14 @@ impl Create {
         };
         load::guest(&session.ctx, Path::new(file), &settings, options)
     }
+}
+
+/// Creates the domain; until it is complete, ^C takes back what was done so far.
+fn birth(session: &Session, xl_conf: &XlConf, config: DomainConfig) -> Result<DomId, Failure> {
+    let mut ctx = Ctx::new(session.ctx.paths.clone());
+    ctx.cancel = Some(Cancel::on(&[Signal::SIGINT, Signal::SIGTERM])?);
+    autoballoon::create(&ctx, xl_conf, config).map_err(|e| {
+        let status = u8::try_from(-e.kind().code()).unwrap_or(1);
+        Failure::from(e).with_status(status)
+    })
 }

@@ -21,6 +21,16 @@ pub(crate) struct Destroy {
     domain: String,
 }
 
+impl Run for Destroy {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        if domid == DomId(0) && !self.force {
+            return Err(Failure::new(1, "domain 0 is not destroyed (-f, from another control domain, would)"));
+        }
+        Ok(libxl::domain::destroy(&session.ctx, domid)?)
+    }
+}
+
 /// `xl pause`.
 #[derive(Args)]
 pub(crate) struct Pause {

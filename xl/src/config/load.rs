@@ -56,21 +56,40 @@ pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Option
     if !options.quiet {
         eprintln!("Parsing config from {}", file.display());
     }
-    let mut diagnostics = Diagnostics::new(options.strict);
-    let firmware = ctx.paths.firmware.to_string_lossy();
-    let environment = Environment {
-        host: &host,
-        xl_conf: &xl_conf,
-        firmware_dir: &firmware,
-        uuid: Uuid::new_v4(),
-        genid: MsVmGenid(Uuid::new_v4().into_bytes()),
-    };
-    let mut config = guest::parse(&source, Form::of(file), &environment, &mut diagnostics);
-    report(&diagnostics, &source)?;
+    let mut config = parse(ctx, &source, Form::of(file), &host, &xl_conf, options.strict)?;
     if !options.ignore_masks && !xl_conf.masks.apply(&mut config, &host) {
         return Err(Failure::new(1, "a vcpu has no cpu left that `cpus' and xl.conf's masks allow"));
     }
     Ok(Loaded { config, xl_conf })
+}
+
+/// Reads the text that `xl config-update` left for a domain.
+pub(crate) fn updated(ctx: &Ctx, text: &[u8]) -> Result<DomainConfig, Failure> {
+    let host = host_facts(ctx, Options::default())?;
+    let xl_conf = xl_conf(ctx, &host)?;
+    parse(ctx, &Source::new("<updated>", text), Form::Cfg, &host, &xl_conf, false)
+}
+
+fn parse(
+    ctx: &Ctx,
+    source: &Source,
+    form: Form,
+    host: &HostFacts,
+    xl_conf: &XlConf,
+    strict: bool,
+) -> Result<DomainConfig, Failure> {
+    let mut diagnostics = Diagnostics::new(strict);
+    let firmware = ctx.paths.firmware.to_string_lossy();
+    let environment = Environment {
+        host,
+        xl_conf,
+        firmware_dir: &firmware,
+        uuid: Uuid::new_v4(),
+        genid: MsVmGenid(Uuid::new_v4().into_bytes()),
+    };
+    let config = guest::parse(source, form, &environment, &mut diagnostics);
+    report(&diagnostics, source)?;
+    Ok(config)
 }
 
 /// Says on standard error what was found. A failure with its exit status if there are errors.

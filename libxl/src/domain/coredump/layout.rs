@@ -82,8 +82,7 @@ impl Shape {
     /// whose header is first and whose content is last.
     fn sections(&self) -> Vec<Section> {
         let page = PAGE_SIZE as u64;
-        let progbits =
-            |name, size, align, entry_size| Section { name, kind: SHT_PROGBITS, size, align, entry_size };
+        let progbits = |name, size, align, entry_size| Section { name, kind: SHT_PROGBITS, size, align, entry_size };
         let notes = 4 * NOTE_HEADER_SIZE + 32 + XEN_VERSION_SIZE + 8;
         let mut sections = vec![
             Section { name: ".note.Xen", kind: SHT_NOTE, size: notes, align: 0, entry_size: 0 },
@@ -122,8 +121,7 @@ impl Shape {
             section_header(&mut headers, name_at(s.name), s, offset);
             offset += s.size;
         }
-        let strtab =
-            Section { name: ".shstrtab", kind: SHT_STRTAB, size: names.len() as u64, align: 0, entry_size: 0 };
+        let strtab = Section { name: ".shstrtab", kind: SHT_STRTAB, size: names.len() as u64, align: 0, entry_size: 0 };
         section_header(&mut out, name_at(strtab.name), &strtab, offset);
         out.extend(headers);
         self.notes(&mut out, xen);

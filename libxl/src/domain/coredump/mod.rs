@@ -1,1 +1,3 @@
+//! Core files of domains.
+
 pub mod layout;
