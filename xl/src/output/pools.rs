@@ -1,8 +1,7 @@
-//! CPU pools and schedulers as stock xl's tables: `cpupool-list`, `sched-credit`, `sched-credit2`, `sched-rtds`.
+//! CPU pools as stock xl's tables: `cpupool-list`.
 
 use super::domains::name_or_null;
 use libxl::host::cpupool::Pool;
-use libxl::types::DomainSchedParams;
 use std::fmt::Write;
 
 /// The table of `xl cpupool-list`.
@@ -24,17 +23,6 @@ pub(crate) fn list_cpus<'a>(pools: impl Iterator<Item = &'a Pool>) -> String {
         let _ = writeln!(text, "{:<19}{}", name_or_null(&pool.name), cpus.join(","));
     }
     text
-}
-
-/// The head of the domains' table under the credit schedulers.
-pub(crate) fn credit_head() -> String {
-    format!("{:<33} {:>4} {:>6} {:>4}\n", "Name", "ID", "Weight", "Cap")
-}
-
-/// A domain's line in that table.
-pub(crate) fn credit_line(name: &Option<String>, domid: u16, params: &DomainSchedParams) -> String {
-    let (weight, cap) = (params.weight.unwrap_or(-1), params.cap.unwrap_or(-1));
-    format!("{:<33} {domid:>4} {weight:>6} {cap:>4}\n", name_or_null(name))
 }
 
 #[cfg(test)]
@@ -66,16 +54,6 @@ p2                   0    credit       y          0
 Name               CPU list
 Pool-0             0,1
 "
-        );
-    }
-
-    #[test]
-    fn shares_are_stock_xls_table() {
-        let params = DomainSchedParams { weight: Some(512), cap: Some(0), ..DomainSchedParams::default() };
-        assert_eq!(credit_head(), "Name                                ID Weight  Cap\n");
-        assert_eq!(
-            credit_line(&Some("pv1".into()), 1, &params),
-            "pv1                                  1    512    0\n"
         );
     }
 }
