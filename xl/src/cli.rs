@@ -4,7 +4,7 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt, vcpu,
+    attach, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt, vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;
@@ -147,23 +147,23 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     planned("set-parameters", "Set hypervisor parameters", host::SetParameters::augment_args),
     built::<host::Dmesg>("dmesg", "Read and/or clear dmesg buffer"),
     built::<host::Top>("top", "Monitor a host and the domains in real time"),
-    planned("network-attach", "Create a new virtual network device", unbuilt::domain_and_keys).dry_run().takes_any_number(),
+    built::<attach::Network>("network-attach", "Create a new virtual network device").dry_run().takes_any_number(),
     planned("network-list", "List virtual network interfaces for a domain", unbuilt::domains).takes_any_number(),
     planned("network-detach", "Destroy a domain's virtual network device", unbuilt::network_detach),
     planned("channel-list", "List virtual channel devices for a domain", unbuilt::domains).takes_any_number(),
-    planned("block-attach", "Create a new virtual block device", unbuilt::domain_and_spec).dry_run().takes_any_number(),
+    built::<attach::Block>("block-attach", "Create a new virtual block device").dry_run().takes_any_number(),
     planned("block-list", "List virtual block devices for a domain", unbuilt::domains).takes_any_number(),
     planned("block-detach", "Destroy a domain's virtual block device", unbuilt::block_detach),
-    planned("vtpm-attach", "Create a new virtual TPM device", unbuilt::domain_and_keys).dry_run().takes_any_number(),
+    built::<attach::Vtpm>("vtpm-attach", "Create a new virtual TPM device").dry_run().takes_any_number(),
     planned("vtpm-list", "List virtual TPM devices for a domain", unbuilt::domains).takes_any_number(),
     planned("vtpm-detach", "Destroy a domain's virtual TPM device", unbuilt::vtpm_detach),
-    planned("vkb-attach", "Create a new virtual keyboard device", unbuilt::domain_and_spec).dry_run().takes_any_number(),
+    built::<attach::Vkb>("vkb-attach", "Create a new virtual keyboard device").dry_run().takes_any_number(),
     planned("vkb-list", "List virtual keyboard devices for a domain", unbuilt::domains).takes_any_number(),
     planned("vkb-detach", "Destroy a domain's virtual keyboard device", unbuilt::domain_and_devid),
-    planned("vdispl-attach", "Create a new virtual display device", unbuilt::domain_and_keys).dry_run().takes_any_number(),
+    built::<attach::Vdispl>("vdispl-attach", "Create a new virtual display device").dry_run().takes_any_number(),
     planned("vdispl-list", "List virtual display devices for a domain", unbuilt::domains).takes_any_number(),
     planned("vdispl-detach", "Destroy a domain's virtual display device", unbuilt::domain_and_devid),
-    planned("vsnd-attach", "Create a new virtual sound device", unbuilt::domain_and_spec).dry_run().takes_any_number(),
+    built::<attach::Vsnd>("vsnd-attach", "Create a new virtual sound device").dry_run().takes_any_number(),
     planned("vsnd-list", "List virtual sound devices for a domain", unbuilt::domains).takes_any_number(),
     planned("vsnd-detach", "Destroy a domain's virtual sound device", unbuilt::domain_and_devid),
     built::<list::Uptime>("uptime", "Print uptime for all/some domains").takes_any_number(),

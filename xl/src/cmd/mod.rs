@@ -1,5 +1,6 @@
 //! The commands, by topic: arguments in, a call of libxl, its answer printed.
 
+pub(crate) mod attach;
 pub(crate) mod configfile;
 pub(crate) mod console;
 pub(crate) mod cpupool;

@@ -4,21 +4,30 @@ use super::diagnostic::Diagnostics;
 use super::items::{self, boolean_of, number_of};
 use super::keys;
 use super::number;
-use super::source::Text;
+use super::source::{Span, Text};
 use libxl::types::{
     ChannelEnd, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl, DeviceVkb,
     DeviceVtpm, Uuid, VkbBackend,
 };
 
+/// Takes one `key=value` into a virtual TPM. Whether it was right.
+pub(crate) fn vtpm_parameter(token: Text<'_>, vtpm: &mut DeviceVtpm, diagnostics: &mut Diagnostics) -> bool {
+    let Some((key, value)) = items::pair(token, "a virtual TPM", keys::VTPM, diagnostics) else { return false };
+    match key {
+        "backend" => vtpm.backend_domname = Some(value.text.to_string()),
+        _ => match uuid(value, diagnostics) {
+            Some(uuid) => vtpm.uuid = uuid,
+            None => return false,
+        },
+    }
+    true
+}
+
 /// A virtual TPM: its backend is required.
 pub(crate) fn vtpm(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<DeviceVtpm> {
     let mut vtpm = DeviceVtpm::default();
-    for token in items::tokens(spec) {
-        let (key, value) = items::pair(token, "a virtual TPM", keys::VTPM, diagnostics)?;
-        match key {
-            "backend" => vtpm.backend_domname = Some(value.text.to_string()),
-            _ => vtpm.uuid = uuid(value, diagnostics)?,
-        }
+    if !items::tokens(spec).all(|token| vtpm_parameter(token, &mut vtpm, diagnostics)) {
+        return None;
     }
     if vtpm.backend_domname.is_none() {
         diagnostics.error(spec.span, "a virtual TPM needs backend=, the domain of its manager");
@@ -142,28 +151,28 @@ pub(crate) fn vkb_parameter(token: Text<'_>, vkb: &mut DeviceVkb, diagnostics: &
     true
 }
 
-/// A keyboard: its backend-type is required, and multi-touch needs its dimensions.
+/// A keyboard.
 pub(crate) fn vkb(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<DeviceVkb> {
     let mut vkb = DeviceVkb::default();
-    for token in items::tokens(spec) {
-        if !vkb_parameter(token, &mut vkb, diagnostics) {
-            return None;
-        }
-    }
+    let right = items::tokens(spec).all(|token| vkb_parameter(token, &mut vkb, diagnostics))
+        && complete_vkb(&mut vkb, spec.span, diagnostics);
+    right.then_some(vkb)
+}
+
+/// What follows from a keyboard's parameters: its backend-type is required, and multi-touch needs its dimensions.
+pub(crate) fn complete_vkb(vkb: &mut DeviceVkb, span: Span, diagnostics: &mut Diagnostics) -> bool {
     if vkb.backend_type == VkbBackend::Unknown {
-        diagnostics.error(spec.span, "a virtual keyboard needs backend-type=qemu or backend-type=linux");
-        return None;
+        diagnostics.error(span, "a virtual keyboard needs backend-type=qemu or backend-type=linux");
+        return false;
     }
     let has_dimensions = vkb.multi_touch_width > 0 || vkb.multi_touch_height > 0 || vkb.multi_touch_num_contacts > 0;
     if vkb.feature_multi_touch && !has_dimensions {
-        diagnostics.error(
-            spec.span,
-            "multi-touch needs multi-touch-width=, multi-touch-height= and multi-touch-num-contacts=",
-        );
-        return None;
+        diagnostics
+            .error(span, "multi-touch needs multi-touch-width=, multi-touch-height= and multi-touch-num-contacts=");
+        return false;
     }
     vkb.feature_multi_touch = has_dimensions;
-    Some(vkb)
+    true
 }
 
 /// A channel: its connection is required, and a socket's path.

@@ -150,7 +150,8 @@ pub(crate) fn cpus(host: &HostFacts, range: &str) -> Result<Bitmap, Failure> {
     cpus.ok_or_else(|| Failure::silent(1))
 }
 
-fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, Failure> {
+/// The facts of the host that the options tell of.
+pub(crate) fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, Failure> {
     if let Some(text) = options.host {
         return HostFacts::supposed(text)
             .ok_or_else(|| Failure::new(1, format!("`{text}' describes no host: write cpus=N,nodes=N")));
@@ -166,7 +167,7 @@ fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, Failure> {
 }
 
 /// Asks Xen.
-pub(crate) fn facts_from_xen(ctx: &Ctx) -> libxl::Result<HostFacts> {
+fn facts_from_xen(ctx: &Ctx) -> libxl::Result<HostFacts> {
     let xc = ctx.xc()?;
     let info = xc.physinfo()?;
     let cpus = info.max_cpu_id + 1;
