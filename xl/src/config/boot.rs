@@ -24,7 +24,7 @@ fn cmdline(reader: &mut Reader<'_>) -> Option<String> {
     if cmdline.is_some() {
         for (key, value) in [("root", &root), ("extra", &extra)] {
             if value.is_some() {
-                reader.diagnostics.ignored(reader.span(key), format!("`{key}' is ignored, as there is `cmdline'"));
+                reader.diagnostics.ignored(reader.span(key), format!("`{key}' besides `cmdline'"));
             }
         }
         return cmdline;
@@ -75,7 +75,7 @@ pub(crate) fn hvm_kernel(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
     if build.kernel.as_ref().is_some_and(is_loader) {
         reader
             .diagnostics
-            .ignored(reader.span("kernel"), "`kernel' does not name the firmware of an HVM guest: ignored")
+            .ignored(reader.span("kernel"), "`kernel' does not name the firmware of an HVM guest")
             .help("for other firmware than the usual use `firmware_override'");
         build.kernel = None;
     }

@@ -27,7 +27,7 @@ fn flags(text: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnos
     let Some(first) = words.next() else { return };
     if first.text != "host" {
         diagnostics
-            .ignored(first.span, "the first word of `cpuid' is not \"host\": all of it is ignored")
+            .ignored(first.span, "the first word of `cpuid' is not \"host\"")
             .help("write cpuid = \"host,flag=value,...\"");
         return;
     }
@@ -39,7 +39,7 @@ fn flags(text: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnos
 /// One `name=value`.
 fn flag(word: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnostics) {
     let Some((name, value)) = word.split_once('=') else {
-        diagnostics.ignored(word.span, format!("`{}' has no value: ignored", word.text)).help("write flag=value");
+        diagnostics.ignored(word.span, format!("`{}' has no value", word.text)).help("write flag=value");
         return;
     };
     let known = if let Some(field) = FIELDS.iter().find(|f| f.name == name.text) {
@@ -49,7 +49,7 @@ fn flag(word: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnost
     } else {
         let names = FIELDS.iter().map(|f| f.name).chain(FEATURES.iter().map(|f| f.0));
         let near = nearest(name.text, names);
-        let found = diagnostics.ignored(name.span, format!("unknown CPU feature `{}': ignored", name.text));
+        let found = diagnostics.ignored(name.span, format!("unknown CPU feature `{}'", name.text));
         if let Some(near) = near {
             found.help(format!("did you mean `{near}'?"));
         }
@@ -57,7 +57,7 @@ fn flag(word: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnost
     };
     if known.is_none() {
         diagnostics
-            .ignored(value.span, format!("not a value for `{}': ignored", name.text))
+            .ignored(value.span, format!("not a value for `{}'", name.text))
             .help("a value is 0, 1, x (as by default), k (as the host has it) or s (the same after migration)");
     }
 }
@@ -126,7 +126,7 @@ fn put(register: &mut String, bit: usize, bits: &str) {
 fn leaf(line: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnostics) {
     if let Err((place, why)) = leaf_or_why(line, policy) {
         diagnostics
-            .ignored(place.span, format!("{why}: this line of `cpuid' is ignored from here on"))
+            .ignored(place.span, format!("{why}"))
             .help("a line is \"LEAF[,SUBLEAF]:eax=<32 characters>,ebx=...\"");
     }
 }

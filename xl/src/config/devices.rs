@@ -203,7 +203,7 @@ pub(crate) fn channel(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<D
                 }
             },
             unknown => {
-                diagnostics.ignored(key.span, format!("a channel has no parameter `{unknown}': ignored"));
+                diagnostics.ignored(key.span, format!("a channel has no parameter `{unknown}'"));
             }
         }
     }

@@ -76,10 +76,12 @@ impl Diagnostics {
         self.push(Severity::Warning, Some(span), message.into())
     }
 
-    /// Records something that has no effect: a warning, but an error if strict.
+    /// Records something wrong that is left out: a warning that says so, but an error if strict.
     pub(crate) fn ignored(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
-        let severity = if self.strict { Severity::Error } else { Severity::Warning };
-        self.push(severity, Some(span), message.into())
+        match self.strict {
+            true => self.error(span, message),
+            false => self.warning(span, format!("{}: ignored", message.into())),
+        }
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
@@ -115,9 +117,9 @@ impl Diagnostics {
     /// The findings as text for standard error, each with its line and a caret under the place.
     pub(crate) fn render(&self, source: &Source) -> String {
         let mut out = String::new();
-        for diagnostic in &self.kept {
-            diagnostic.render(source, &mut out);
-        }
+        let mut in_order: Vec<&Diagnostic> = self.kept.iter().collect();
+        in_order.sort_by_key(|d| d.span.map(|s| s.start));
+        in_order.iter().for_each(|diagnostic| diagnostic.render(source, &mut out));
         let dropped = self.errors + self.warnings - self.kept.len();
         if dropped > 0 {
             let _ = writeln!(out, "{}: and {dropped} more", source.name());

@@ -287,8 +287,8 @@ impl Parser<'_> {
             Token::End => "the end of the file".to_string(),
         };
         let help = match &self.token {
-            Token::Name(text) if text == "true" => Some("yes is 1".to_string()),
-            Token::Name(text) if text == "false" => Some("no is 0".to_string()),
+            Token::Name(text) if matches!(text.as_str(), "true" | "yes" | "on") => Some("yes is 1".to_string()),
+            Token::Name(text) if matches!(text.as_str(), "false" | "no" | "off") => Some("no is 0".to_string()),
             Token::Name(text) if what.starts_with("a value") => {
                 Some(format!("put text in quotes: \"{}\"", text.chars().take(40).collect::<String>()))
             }

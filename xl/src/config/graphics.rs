@@ -13,7 +13,7 @@ pub(crate) fn vfb(spec: Text<'_>, diagnostics: &mut Diagnostics) -> DeviceVfb {
     let mut vfb = DeviceVfb::default();
     for token in items::tokens(spec) {
         let Some((key, value)) = token.split_once('=') else {
-            diagnostics.ignored(token.span, "not key=value: ignored with all that follows");
+            diagnostics.ignored(token.span, "not key=value, and so is what follows");
             break;
         };
         let text = Some(value.text.to_string());
@@ -30,7 +30,7 @@ pub(crate) fn vfb(spec: Text<'_>, diagnostics: &mut Diagnostics) -> DeviceVfb {
             "display" => vfb.sdl.display = text,
             "xauthority" => vfb.sdl.xauthority = text,
             unknown => {
-                let found = diagnostics.ignored(key.span, format!("a vfb has no parameter `{unknown}': ignored"));
+                let found = diagnostics.ignored(key.span, format!("a vfb has no parameter `{unknown}'"));
                 if let Some(near) = nearest(unknown, keys::VFB.iter().map(|(name, _)| *name)) {
                     found.help(format!("did you mean `{near}'?"));
                 }

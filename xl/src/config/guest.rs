@@ -479,7 +479,7 @@ fn set<T: std::str::FromStr>(text: Text<'_>, field: &mut T) -> bool {
 fn without_effect(name: &str, guest: DomainType) -> Option<String> {
     let key = keys::find(name)?;
     if key.status == Status::Later {
-        return Some(format!("`{name}' needs a later version of Xen than 4.17: ignored"));
+        return Some(format!("`{name}' needs a later version of Xen than 4.17"));
     }
     let kinds = match key.guests {
         Guests::Hvm => "HVM",
@@ -489,8 +489,8 @@ fn without_effect(name: &str, guest: DomainType) -> Option<String> {
         Guests::PvPvh => "PV and PVH",
         Guests::PvHvm => "PV and HVM",
         Guests::Arm => "Arm",
-        Guests::All => return Some(format!("`{name}' has no effect here: ignored")),
+        Guests::All => return Some(format!("`{name}' has no effect here")),
     };
     let guest = guest.name().to_uppercase();
-    Some(format!("`{name}' is for {kinds} guests, and this is a {guest} guest: ignored"))
+    Some(format!("`{name}' is for {kinds} guests, and this is a {guest} guest"))
 }

@@ -44,7 +44,7 @@ fn ioports(text: Text<'_>, diagnostics: &mut Diagnostics) -> Option<IoportRange>
         return None;
     };
     if !first.rest.is_empty() && !first.rest.starts_with('-') {
-        diagnostics.ignored(text.span, format!("`{}' after the I/O port is ignored", first.rest)).help(HELP);
+        diagnostics.ignored(text.span, format!("`{}' after the I/O port", first.rest)).help(HELP);
     }
     let limits = 0..i128::from(u32::MAX);
     if !limits.contains(&first.value) || !limits.contains(&last.value) || last.value < first.value {

@@ -63,7 +63,7 @@ fn viridian(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
         if let Some(on) = reader.number_if_one("viridian") {
             hvm.viridian = (on != 0).into();
         } else if reader.has("viridian") {
-            let message = "`viridian' is a list of enlightenments, or 1 or 0: ignored";
+            let message = "`viridian' is a list of enlightenments, or 1 or 0";
             reader.diagnostics.ignored(reader.span("viridian"), message);
         }
         return;

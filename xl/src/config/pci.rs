@@ -152,7 +152,7 @@ pub(crate) fn rdm(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<RdmRe
                 diagnostics
                     .ignored(
                         spec.span,
-                        format!("not a treatment of reserved device memory: `{pair}': `rdm' is ignored"),
+                        format!("not a treatment of reserved device memory: `{pair}'"),
                     )
                     .help("it is strategy=host,policy=strict or strategy=host,policy=relaxed");
                 return None;

@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let shown: String = setting.name.chars().take(64).collect();
-            let found = self.diagnostics.ignored(setting.name_span, format!("unknown key `{shown}': ignored"));
+            let found = self.diagnostics.ignored(setting.name_span, format!("unknown key `{shown}'"));
             if let Some(near) = nearest(&setting.name, known.clone()) {
                 found.help(format!("did you mean `{near}'?"));
             }
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong_kind(&mut self, setting: &Setting, what: &str) -> &mut Diagnostic {
-        let message = format!("`{}' is {what}: ignored", setting.name);
+        let message = format!("`{}' is {what}", setting.name);
         self.diagnostics.ignored(setting.value.span, message)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
             "vif" => nic.nictype = NicType::Vif,
             "ioemu" => nic.nictype = NicType::VifIoemu,
             _ => {
-                diagnostics.ignored(value.span, "unknown type of vif: ignored").help("a vif's type is vif or ioemu");
+                diagnostics.ignored(value.span, "unknown type of vif").help("a vif's type is vif or ioemu");
                 return false;
             }
         },
@@ -30,7 +30,7 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
             Some(bytes) => nic.mac.0 = bytes,
             None => {
                 diagnostics
-                    .ignored(value.span, "not a MAC address: ignored")
+                    .ignored(value.span, "not a MAC address")
                     .help("a MAC address is six hexadecimal bytes, as 00:16:3e:01:02:03");
                 return false;
             }
@@ -68,7 +68,7 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
 
 fn unrecognized(token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
     let key = token.text.split('=').next().unwrap_or_default();
-    let found = diagnostics.ignored(token.span, format!("a vif has no parameter `{key}': ignored"));
+    let found = diagnostics.ignored(token.span, format!("a vif has no parameter `{key}'"));
     if let Some(near) = nearest(key, keys::VIF.iter().map(|(name, _)| *name)) {
         found.help(format!("did you mean `{near}'?"));
     }

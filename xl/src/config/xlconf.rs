@@ -150,7 +150,7 @@ fn word<'a>(reader: &mut Reader<'a>, key: &str, known: &[&str]) -> Option<&'a st
     if known.contains(&text.text) {
         return Some(text.text);
     }
-    let message = format!("unknown {key} `{}': ignored", text.text);
+    let message = format!("unknown {key} `{}'", text.text);
     reader.diagnostics.ignored(text.span, message).help(format!("it is one of {}", known.join(", ")));
     None
 }
