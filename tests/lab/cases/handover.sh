@@ -17,7 +17,7 @@ handover() {
     same "list -l" other.list maker.list
     { timeout 5 "$other" console handed < /dev/null || true; } | grep -a -m 1 'tick' || fail "no tick on the console"
     run "$other" pause handed
-    stockxl list handed | grep -qE ' --p--- ' || fail "not paused"
+    stockxl list handed | grep -qE ' [r-][b-]p--- ' || fail "not paused"
     run "$other" unpause handed
     run "$other" rename handed renamed
     [ "$("$maker" domid renamed)" = "$("$other" domid renamed)" ] || fail "not renamed"
