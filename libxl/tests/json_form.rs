@@ -1,7 +1,8 @@
 //! The JSON form of the types against text that stock libxl 4.17.7 wrote.
 
 use libxl::types::*;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// Reads the text as a `T` and writes it again.
 fn rewrite<T: Serialize + DeserializeOwned>(text: &str) -> String {
@@ -146,4 +147,18 @@ fn stored_configurations() {
     ] {
         assert_eq!(rewrite::<DomainConfig>(text) + "\n", text);
     }
+}
+
+/// An entry of `xl list -l`.
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    domid: u32,
+    config: DomainConfig,
+}
+
+/// What `xl list -l` printed.
+#[test]
+fn listed_configurations() {
+    let text = include_str!("fixtures/list-l.json");
+    assert_eq!(rewrite::<Vec<Listed>>(text) + "\n\n", text);
 }

@@ -4,7 +4,8 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    attach, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt, vcpu,
+    attach, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt,
+    vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;

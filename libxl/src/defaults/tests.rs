@@ -1,5 +1,6 @@
 //! The whole pass on configurations as `xl create` makes them, on a host of plain facts.
 
+use std::collections::HashMap;
 use std::io;
 
 use libxc::host::HostCapabilities;
@@ -24,7 +25,7 @@ impl HostFacts for Host {
         Ok(self.capabilities)
     }
     fn firmware_dir(&self) -> String {
-        "/usr/lib/xen/boot".into()
+        "/usr/lib/xen-4.17/boot".into()
     }
     fn script_dir(&self) -> String {
         "/etc/xen/scripts".into()
@@ -99,6 +100,21 @@ fn stored_configurations_are_stocks() {
             ours.pdev_path.clone_from(&theirs.pdev_path);
         }
         assert_eq!(json::to_string(&stored), json::to_string(&stock));
+    }
+}
+
+/// What is decided is what stock libxl decides: with autoballoon it stores its decisions.
+#[test]
+fn decisions_are_stocks() {
+    let pairs: Vec<HashMap<String, DomainConfig>> =
+        json::from_str(include_str!("../../tests/fixtures/defaults.json")).unwrap();
+    for pair in pairs {
+        let mut stock = pair["decided"].clone();
+        if pair["given"].b_info.max_vcpus == 0 {
+            // Stock forgets the one vCPU that such a guest has.
+            *stock.b_info.shadow_memkb.as_mut().unwrap() += 1024;
+        }
+        assert_eq!(json::to_string(&decided(pair["given"].clone())), json::to_string(&stock));
     }
 }
 

@@ -35,7 +35,11 @@ impl Parameters {
     }
 
     /// Reads a device. What is wrong is told on standard error, and ends the command with this status.
-    fn read<T>(&self, status: u8, parse: impl FnOnce(&[Text<'_>], &mut Diagnostics) -> Option<T>) -> Result<T, Failure> {
+    fn read<T>(
+        &self,
+        status: u8,
+        parse: impl FnOnce(&[Text<'_>], &mut Diagnostics) -> Option<T>,
+    ) -> Result<T, Failure> {
         // A typing mistake on a command line is an error, where a file's may be left out.
         let mut diagnostics = Diagnostics::new(true);
         let device = parse(&self.texts(), &mut diagnostics);

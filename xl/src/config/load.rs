@@ -167,7 +167,7 @@ pub(crate) fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, F
 }
 
 /// Asks Xen.
-fn facts_from_xen(ctx: &Ctx) -> libxl::Result<HostFacts> {
+pub(crate) fn facts_from_xen(ctx: &Ctx) -> libxl::Result<HostFacts> {
     let xc = ctx.xc()?;
     let info = xc.physinfo()?;
     let cpus = info.max_cpu_id + 1;

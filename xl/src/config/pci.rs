@@ -150,10 +150,7 @@ pub(crate) fn rdm(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<RdmRe
             Some(("policy", "relaxed")) => rdm.policy = RdmReservePolicy::Relaxed,
             _ => {
                 diagnostics
-                    .ignored(
-                        spec.span,
-                        format!("not a treatment of reserved device memory: `{pair}'"),
-                    )
+                    .ignored(spec.span, format!("not a treatment of reserved device memory: `{pair}'"))
                     .help("it is strategy=host,policy=strict or strategy=host,policy=relaxed");
                 return None;
             }
