@@ -20,6 +20,9 @@ const USAGE: u8 = 2;
 /// The name of the hidden argument that takes what a subcommand does not expect.
 const SURPLUS: &str = "surplus";
 
+/// Runs a subcommand with what it was called with.
+type RunFn = fn(&Session, &ArgMatches) -> Result<(), Failure>;
+
 /// One row of the table.
 pub(crate) struct Subcommand {
     /// Its name in full.
@@ -29,7 +32,7 @@ pub(crate) struct Subcommand {
     /// Adds its arguments and options.
     arguments: fn(Command) -> Command,
     /// Runs it; none while it is not built.
-    run: Option<fn(&Session, &ArgMatches) -> Result<(), Failure>>,
+    run: Option<RunFn>,
     /// Whether it can show what it would do (`xl -N`).
     can_dry_run: bool,
     /// What it makes of more arguments than it takes.

@@ -48,7 +48,7 @@ pub fn save(xc: &Xc, out: BorrowedFd<'_>, options: SaveOptions, control: &mut dy
     save.control.log_dirty_devices(true)?;
     let result = save.whole_stream();
     // The guest must not go on paying for the noting, whatever happened.
-    let stopped = options.live.then(|| xc.disable_log_dirty(options.domid)).unwrap_or(Ok(()));
+    let stopped = if options.live { xc.disable_log_dirty(options.domid) } else { Ok(()) };
     let devices = save.control.log_dirty_devices(false);
     result?;
     stopped.during("ending the log of written pages")?;

@@ -47,10 +47,9 @@ fn stop_vcpus(ctx: &Ctx, info: &DomainInfo) -> Result<()> {
     if info.flags.contains(DomainFlags::DYING) {
         return Ok(());
     }
-    match ctx.xc()?.pause_domain(info.domid) {
+    if let Err(e) = ctx.xc()?.pause_domain(info.domid) {
         // It may have no vCPUs yet, or have begun to die meanwhile.
-        Err(e) => tracing::debug!("{e}"),
-        Ok(()) => {}
+        tracing::debug!("{e}");
     }
     Ok(())
 }

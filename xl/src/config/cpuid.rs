@@ -126,7 +126,7 @@ fn put(register: &mut String, bit: usize, bits: &str) {
 fn leaf(line: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnostics) {
     if let Err((place, why)) = leaf_or_why(line, policy) {
         diagnostics
-            .ignored(place.span, format!("{why}"))
+            .ignored(place.span, why.to_string())
             .help("a line is \"LEAF[,SUBLEAF]:eax=<32 characters>,ebx=...\"");
     }
 }

@@ -26,11 +26,6 @@ pub(crate) fn parse(spec: Text<'_>, pci: &mut DevicePci, diagnostics: &mut Diagn
     }
 }
 
-/// The address of a device, as commands take it: `[D:]B:D.F`, `*` for all functions.
-pub(crate) fn address(text: Text<'_>, pci: &mut DevicePci) -> bool {
-    bdf(text, pci).is_some()
-}
-
 struct Wrong<'a> {
     place: Text<'a>,
     message: String,

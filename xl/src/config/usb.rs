@@ -26,7 +26,7 @@ pub(crate) fn device(token: Text<'_>, usbdev: &mut DeviceUsbdev, diagnostics: &m
     match key {
         "type" => {
             let mut kind = UsbdevType::Hostdev;
-            return items::choice(value, "type of USB device", &mut kind, diagnostics);
+            items::choice(value, "type of USB device", &mut kind, diagnostics)
         }
         "hostbus" => number_of(value, &mut host.hostbus, diagnostics),
         "hostaddr" => number_of(value, &mut host.hostaddr, diagnostics),

@@ -177,7 +177,7 @@ impl NodeParser<'_> {
                 let mut ignored = Diagnostics::new(false);
                 items::unknown(key, "a virtual NUMA node", keys::VNUMA, &mut ignored);
                 if let Some(found) = ignored.iter().next() {
-                    diagnostics.ignored(key.span, format!("{}", found.message));
+                    diagnostics.ignored(key.span, found.message.to_string());
                 }
             }
         }

@@ -176,7 +176,7 @@ fn vcpu_line(text: &mut String, domain: &DomainVcpus, vcpu: &Vcpu, cpus: u32) {
     let _ = if info.online {
         write!(text, "{:>5} {:>3}{}- ", info.cpu, letter(info.running, 'r'), letter(info.blocked, 'b'))
     } else {
-        write!(text, "{:>5} {:>3}{}p ", '-', '-', '-')
+        write!(text, "{:>5} {:>3}-p ", '-', '-')
     };
     let (hard, soft) = (ranges(&vcpu.hard, cpus), ranges(&vcpu.soft, cpus));
     let _ = writeln!(text, "{:>9.1}  {hard} / {soft}", seconds(info.cpu_time));
