@@ -2,5 +2,7 @@
 
 pub mod cases;
 pub mod combine;
+pub mod compare;
+pub mod reference;
 pub mod runner;
 pub mod stock;

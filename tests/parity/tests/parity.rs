@@ -1,9 +1,10 @@
 //! Our reading of configurations against stock xl's: the same JSON, the same exit status.
 
 use parity::cases::{self, Case, Guest};
-use parity::combine;
-use parity::runner::Runner;
-use parity::stock::Stock;
+use parity::compare::{configurations, difference, runner};
+use parity::{combine, reference};
+
+const DIFFERENCES: &str = include_str!("../../../docs/differences.md");
 
 /// Where ours differs on purpose: lines on top of a PV guest's, the exit status of stock xl and ours, and words of the
 /// row of docs/differences.md that says why.
@@ -26,65 +27,42 @@ const DIFFERENT: &[(&str, i32, i32, &str)] = &[
     ("extra=\"\\xe9\"\n", 1, 1, "UTF-8"),
 ];
 
-fn runner(name: &str) -> Option<Runner> {
-    match Stock::fetch() {
-        Ok(stock) => Some(Runner::new(stock, name).expect("building ours")),
-        Err(e) => {
-            println!("skipped: stock xl is not to be had here: {e:#}");
-            None
-        }
+#[test]
+fn reference_cases_read_alike() {
+    let cases = reference::cases();
+    let (different, same): (Vec<Case>, Vec<Case>) =
+        cases.into_iter().partition(|case| reference::DIFFERENT.iter().any(|(name, _)| *name == case.name));
+    let runner = runner("reference");
+    configurations(&runner, &same, "reference");
+    for case in different {
+        let (stock, ours, _) = runner.create(&case.name, &case.text).expect("both programs run");
+        assert!(difference(&stock, &ours).is_some(), "{} reads alike: it is no exception any more", case.name);
     }
-}
-
-/// Whether stock xl takes the configuration, and how ours differs.
-fn compare(runner: &Runner, case: &Case) -> (bool, Option<String>) {
-    let (stock, ours, messages) = runner.create(&case.name, &case.text).expect("both programs run");
-    let difference = (stock != ours).then(|| {
-        let difference = stock
-            .output
-            .lines()
-            .zip(ours.output.lines())
-            .find(|(a, b)| a != b)
-            .map(|(a, b)| format!("\n  stock: {a}\n  ours:  {b}"))
-            .unwrap_or_default();
-        let statuses = format!("status {:?}, ours {:?}", stock.status, ours.status);
-        format!("{}: {statuses}{difference}\n{}{messages}", case.name, case.text)
-    });
-    (stock.status == Some(0), difference)
-}
-
-/// Compares all, and tells how many there were of either kind.
-fn compare_all(runner: &Runner, cases: &[Case], what: &str) {
-    let compared: Vec<(bool, Option<String>)> = cases.iter().map(|case| compare(runner, case)).collect();
-    let right = compared.iter().filter(|(right, _)| *right).count();
-    println!("{what}: {} configurations, of which stock xl takes {right}", cases.len());
-    let differences: Vec<String> = compared.into_iter().filter_map(|(_, difference)| difference).collect();
-    assert!(differences.is_empty(), "{what}: {} differ:\n{}", differences.len(), differences.join("\n"));
+    for (name, words) in reference::DIFFERENT {
+        assert!(DIFFERENCES.contains(words), "{name}: docs/differences.md does not tell of {words}");
+    }
 }
 
 #[test]
 fn every_construct_reads_alike() {
-    let Some(runner) = runner("constructs") else { return };
-    compare_all(&runner, &cases::all(), "constructs");
+    configurations(&runner("constructs"), &cases::all(), "constructs");
 }
 
 #[test]
 fn combinations_read_alike() {
-    let Some(runner) = runner("combinations") else { return };
     let seed = std::env::var("PARITY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed} (PARITY_SEED={seed} gives the same again)");
-    compare_all(&runner, &combine::cases(seed, 500), &format!("combinations of seed {seed}"));
+    configurations(&runner("combinations"), &combine::cases(seed, 500), &format!("combinations of seed {seed}"));
 }
 
 #[test]
 fn differences_are_those_documented() {
-    let Some(runner) = runner("differences") else { return };
-    let documented = include_str!("../../../docs/differences.md");
+    let runner = runner("differences");
     for (n, (lines, stock_status, our_status, words)) in DIFFERENT.iter().enumerate() {
         let text = format!("{}{lines}", Guest::Pv.base());
         let (stock, ours, messages) = runner.create(&n.to_string(), &text).expect("both programs run");
         assert_eq!(stock.status, Some(*stock_status), "stock: {lines}");
         assert_eq!(ours.status, Some(*our_status), "ours: {lines}{messages}");
-        assert!(documented.contains(words), "docs/differences.md does not tell of {words}");
+        assert!(DIFFERENCES.contains(words), "docs/differences.md does not tell of {words}");
     }
 }
