@@ -91,6 +91,9 @@ member! { DomctlArgs:
     hvmcontext(xen_domctl_hvmcontext),
     shadow_op(xen_domctl_shadow_op),
     getpageframeinfo3(xen_domctl_getpageframeinfo3),
+    ext_vcpucontext(xen_domctl_ext_vcpucontext),
+    vcpuextstate(xen_domctl_vcpuextstate),
+    vcpu_msrs(xen_domctl_vcpu_msrs),
     cpu_policy(xen_domctl_cpu_policy),
     vnuma(xen_domctl_vnuma),
 }

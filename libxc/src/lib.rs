@@ -20,6 +20,7 @@ pub mod image;
 pub mod logdirty;
 pub mod memory;
 pub mod migrate;
+pub mod pv;
 pub mod stream;
 pub mod types;
 pub mod vcpu;

@@ -28,8 +28,9 @@ const PARAMS: [HvmParam; 16] = [
     HvmParam::McaCap,
 ];
 
-/// The body of HVM_PARAMS: those that are set. `None` if none is.
-pub(super) fn params_record(xc: &Xc, domid: DomId) -> Result<Option<Vec<u8>>> {
+/// The records at the end: the virtual hardware, and the parameters that are set.
+pub(super) fn end_records(xc: &Xc, domid: DomId) -> Result<Vec<(RecordType, Vec<u8>)>> {
+    let context = xc.hvm_context(domid).during("reading the state of the virtual hardware")?;
     let mut set = Vec::with_capacity(PARAMS.len());
     for param in PARAMS {
         let value = xc.hvm_param(domid, param).during("reading an HVM parameter")?;
@@ -37,7 +38,11 @@ pub(super) fn params_record(xc: &Xc, domid: DomId) -> Result<Option<Vec<u8>>> {
             set.push(x86::HvmParam { index: u64::from(param as u32), value });
         }
     }
-    Ok((!set.is_empty()).then(|| encode_hvm_params(&set)))
+    let mut records = vec![(RecordType::HvmContext, context)];
+    if !set.is_empty() {
+        records.push((RecordType::HvmParams, encode_hvm_params(&set)));
+    }
+    Ok(records)
 }
 
 /// The CPUID leaves and model-specific registers that the guest sees; a kind without entries is left out.

@@ -1,52 +1,154 @@
 //! Pages of a stream into a guest's memory.
 
+use super::pv::restore::PvGuest;
 use super::{During, Error, Result};
-use crate::foreign::Protection;
+use crate::foreign::{ForeignMap, Protection};
 use crate::foreign_io::read_into;
 use crate::memory::MemFlags;
-use crate::stream::PageData;
+use crate::stream::{PageData, PageType, PfnEntry};
 use crate::types::PAGE_SIZE;
 use crate::{DomId, Xc};
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 
 /// Pages of a 2 MiB extent, and the order of one.
 const SUPERPAGE: u64 = 512;
-const SUPERPAGE_ORDER: u32 = 9;
+pub(super) const SUPERPAGE_ORDER: u32 = 9;
 /// The most pages that are mapped at once.
 const MAPPED_AT_ONCE: usize = 8192;
 
-/// The memory of one guest as it fills.
-pub(super) struct MemoryIn<'a> {
-    xc: &'a Xc,
-    domid: DomId,
-    populated: PageSet,
+/// A guest as its memory fills.
+pub(super) enum Guest<'a> {
+    /// HVM and PVH: Xen knows its pages by the guest's own numbers.
+    Hvm(HvmMemory),
+    Pv(Box<PvGuest<'a>>),
 }
+
+/// The pages that an HVM or PVH guest has.
+#[derive(Default)]
+pub(super) struct HvmMemory(PageSet);
 
 /// A set of frame numbers. Its size follows what is in it, not how large the numbers are.
 #[derive(Default)]
 struct PageSet(HashMap<u64, [u64; 8]>);
 
-/// What has to be populated for a record: whole 2 MiB extents where all of one is wanted, else single pages.
+/// What has to be populated: whole 2 MiB extents where all of one is wanted, else single pages.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Wanted {
-    superpages: Vec<u64>,
-    pages: Vec<u64>,
+pub(super) struct Wanted {
+    pub(super) superpages: Vec<u64>,
+    pub(super) pages: Vec<u64>,
 }
 
-impl<'a> MemoryIn<'a> {
-    pub(super) fn new(xc: &'a Xc, domid: DomId) -> MemoryIn<'a> {
-        MemoryIn { xc, domid, populated: PageSet::default() }
+impl Guest<'_> {
+    /// Reads the content of the record's pages into the guest; the guest gets those that it does not have yet.
+    /// With `verify` nothing is written: gives the pages where the guest has something else.
+    pub(super) fn take(
+        &mut self,
+        xc: &Xc,
+        domid: DomId,
+        record: &PageData,
+        from: &mut File,
+        verify: bool,
+    ) -> Result<Vec<u64>> {
+        self.populate(xc, domid, record)?;
+        let entries: Vec<PfnEntry> = record.entries.iter().filter(|e| e.kind.has_data()).copied().collect();
+        let mut differing = Vec::new();
+        for entries in entries.chunks(MAPPED_AT_ONCE) {
+            let frames = entries.iter().map(|e| self.frame(e.pfn.0)).collect::<Result<Vec<_>>>()?;
+            let map = xc.map_foreign(domid, Protection::ReadWrite, &frames).during("mapping the guest's memory")?;
+            if verify {
+                self.compare(entries, &map, from, &mut differing)?;
+            } else {
+                self.fill(entries, &map, from)?;
+            }
+        }
+        Ok(differing)
     }
 
-    /// Gives the guest the pages of this record that it does not have yet.
-    pub(super) fn populate(&mut self, record: &PageData) -> Result<()> {
-        let frames = record.entries.iter().filter(|e| e.kind.is_populated()).map(|e| e.pfn.0);
-        let mut wanted = Wanted::of(frames.filter(|&f| !self.populated.contains(f)).collect());
+    fn populate(&mut self, xc: &Xc, domid: DomId, record: &PageData) -> Result<()> {
+        let wanted = record.entries.iter().filter(|e| e.kind.is_populated());
+        match self {
+            Guest::Hvm(memory) => memory.populate(xc, domid, wanted.map(|e| e.pfn.0)),
+            Guest::Pv(pv) => {
+                pv.populate(wanted.map(|e| e.pfn.0))?;
+                record.entries.iter().for_each(|e| pv.set_kind(e.pfn.0, e.kind));
+                Ok(())
+            }
+        }
+    }
+
+    /// The frame by which Xen knows a page of the guest.
+    fn frame(&self, pfn: u64) -> Result<u64> {
+        match self {
+            Guest::Hvm(_) => Ok(pfn),
+            Guest::Pv(pv) => pv.mfn(pfn).ok_or_else(|| Error::State(format!("page {pfn:#x} is not there"))),
+        }
+    }
+
+    /// Ordinary pages go straight from the stream into the guest, as many at once as lie together.
+    fn fill(&mut self, entries: &[PfnEntry], map: &ForeignMap<'_>, from: &mut File) -> Result<()> {
+        let mut offset = 0;
+        for run in entries.chunk_by(|a, b| a.kind == PageType::Normal && b.kind == PageType::Normal) {
+            match run {
+                [PfnEntry { pfn, kind: PageType::Table { level, .. } }] => {
+                    let table = self.incoming(pfn.0, *level, from)?;
+                    map.write(offset, &table[..]).during("writing a page table of the guest")?;
+                }
+                _ => {
+                    let read = read_into(from.as_fd(), map, offset, run.len() * PAGE_SIZE);
+                    read.during("reading the guest's memory from the stream")?;
+                }
+            }
+            offset += run.len() * PAGE_SIZE;
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        entries: &[PfnEntry],
+        map: &ForeignMap<'_>,
+        from: &mut File,
+        differing: &mut Vec<u64>,
+    ) -> Result<()> {
+        let mut found = [0; PAGE_SIZE];
+        for (index, entry) in entries.iter().enumerate() {
+            let sent = match entry.kind {
+                PageType::Table { level, .. } => self.incoming(entry.pfn.0, level, from)?,
+                _ => page_of(from)?,
+            };
+            map.read(index * PAGE_SIZE, &mut found).during("reading the guest's memory")?;
+            if *sent != found {
+                differing.push(entry.pfn.0);
+            }
+        }
+        Ok(())
+    }
+
+    /// A page table from the stream, with the frames of this host. Only PV guests have such pages.
+    fn incoming(&mut self, pfn: u64, level: u8, from: &mut File) -> Result<Box<[u8; PAGE_SIZE]>> {
+        let mut table = page_of(from)?;
+        match self {
+            Guest::Hvm(_) => Err(Error::State(format!("page {pfn:#x} of an HVM or PVH guest is a PV page table"))),
+            Guest::Pv(pv) => pv.incoming(pfn, level, &mut table).map(|()| table),
+        }
+    }
+}
+
+fn page_of(from: &mut File) -> Result<Box<[u8; PAGE_SIZE]>> {
+    let mut page = Box::new([0; PAGE_SIZE]);
+    from.read_exact(&mut page[..]).during("reading the guest's memory from the stream")?;
+    Ok(page)
+}
+
+impl HvmMemory {
+    fn populate(&mut self, xc: &Xc, domid: DomId, frames: impl Iterator<Item = u64>) -> Result<()> {
+        let mut wanted = Wanted::of(frames.filter(|&f| !self.0.contains(f)).collect());
         if !wanted.superpages.is_empty() {
             let mut extents = wanted.superpages.clone();
-            let done = self.xc.populate_physmap(self.domid, SUPERPAGE_ORDER, MemFlags::NONE, &mut extents);
+            let done = xc.populate_physmap(domid, SUPERPAGE_ORDER, MemFlags::NONE, &mut extents);
             // Xen may have no such extents left: what it did not give comes in single pages.
             let done = done.during("giving the guest memory")?;
             wanted.pages.extend(wanted.superpages[done..].iter().flat_map(|&first| first..first + SUPERPAGE));
@@ -54,56 +156,18 @@ impl<'a> MemoryIn<'a> {
         }
         if !wanted.pages.is_empty() {
             let mut pages = wanted.pages.clone();
-            let done = self.xc.populate_physmap_exact(self.domid, 0, MemFlags::NONE, &mut pages);
+            let done = xc.populate_physmap_exact(domid, 0, MemFlags::NONE, &mut pages);
             done.during("giving the guest memory")?;
         }
-        wanted.superpages.iter().flat_map(|&first| first..first + SUPERPAGE).for_each(|f| self.populated.insert(f));
-        wanted.pages.iter().for_each(|&f| self.populated.insert(f));
+        wanted.superpages.iter().flat_map(|&first| first..first + SUPERPAGE).for_each(|f| self.0.insert(f));
+        wanted.pages.iter().for_each(|&f| self.0.insert(f));
         Ok(())
-    }
-
-    /// Reads the content of the record's pages straight into the guest.
-    pub(super) fn fill(&mut self, record: &PageData, from: BorrowedFd<'_>) -> Result<()> {
-        for frames in frames_with_data(record)?.chunks(MAPPED_AT_ONCE) {
-            let map = self.xc.map_foreign(self.domid, Protection::ReadWrite, frames);
-            let map = map.during("mapping the guest's memory")?;
-            read_into(from, &map, 0, map.size()).during("reading the guest's memory from the stream")?;
-        }
-        Ok(())
-    }
-
-    /// Reads the content of the record's pages; gives those where the guest has something else.
-    pub(super) fn differing(&mut self, record: &PageData, from: BorrowedFd<'_>) -> Result<Vec<u64>> {
-        let mut from = std::fs::File::from(from.try_clone_to_owned().during("opening the stream")?);
-        let (mut sent, mut found) = ([0; PAGE_SIZE], [0; PAGE_SIZE]);
-        let mut differing = Vec::new();
-        for frames in frames_with_data(record)?.chunks(MAPPED_AT_ONCE) {
-            let map = self.xc.map_foreign(self.domid, Protection::Read, frames);
-            let map = map.during("mapping the guest's memory")?;
-            for (i, &frame) in frames.iter().enumerate() {
-                from.read_exact(&mut sent).during("reading the guest's memory from the stream")?;
-                map.read(i * PAGE_SIZE, &mut found).during("reading the guest's memory")?;
-                if sent != found {
-                    differing.push(frame);
-                }
-            }
-        }
-        Ok(differing)
-    }
-}
-
-/// The frames whose content follows, in its order. A page table has no business in such a guest.
-fn frames_with_data(record: &PageData) -> Result<Vec<u64>> {
-    use crate::stream::PageType;
-    match record.entries.iter().find(|e| matches!(e.kind, PageType::Table { .. })) {
-        Some(entry) => Err(Error::State(format!("page {:#x} of an HVM or PVH guest is a PV page table", entry.pfn))),
-        None => Ok(record.entries.iter().filter(|e| e.kind.has_data()).map(|e| e.pfn.0).collect()),
     }
 }
 
 impl Wanted {
     /// Sorts frames into whole extents and single pages.
-    fn of(mut frames: Vec<u64>) -> Wanted {
+    pub(super) fn of(mut frames: Vec<u64>) -> Wanted {
         frames.sort_unstable();
         frames.dedup();
         let mut wanted = Wanted::default();

@@ -14,6 +14,14 @@ use std::os::fd::BorrowedFd;
 /// How many records' pages are mapped and written at once: mapping costs the same three calls for one as for eight.
 const RECORDS_AT_ONCE: usize = 8;
 
+/// Where a guest's pages are, and how its page tables leave.
+pub(super) trait GuestFrames {
+    /// The frame by which Xen knows a page; `None` where there is none.
+    fn frame(&self, pfn: u64) -> Option<u64>;
+    /// Makes a page table independent of this host. `false` if that is not possible right now.
+    fn outgoing(&self, pfn: u64, level: u8, table: &mut [u8; PAGE_SIZE]) -> Result<bool>;
+}
+
 /// Sends pages of one guest. What it works with is made once and used for every batch.
 pub(super) struct MemoryOut<'a> {
     xc: &'a Xc,
@@ -41,6 +49,7 @@ impl<'a> MemoryOut<'a> {
     /// Sends these pages, `total` of them as far as is known.
     pub(super) fn send(
         &mut self,
+        guest: &dyn GuestFrames,
         pages: impl Iterator<Item = u64>,
         total: u64,
         what: &str,
@@ -48,18 +57,13 @@ impl<'a> MemoryOut<'a> {
     ) -> Result<()> {
         let mut pages = pages.peekable();
         let mut batch = Batch::default();
-        let (mut frames, mut types) = (Vec::with_capacity(BATCH_MAX), Vec::with_capacity(BATCH_MAX));
         let mut done = 0;
         while pages.peek().is_some() {
-            frames.clear();
-            frames.extend(pages.by_ref().take(BATCH_MAX));
-            let asked = self.xc.page_types(self.domid, &frames, &mut self.type_buffer, &mut types);
-            asked.during("asking Xen what the guest's pages are")?;
-            batch.add(&frames, &types);
-            done += frames.len() as u64;
+            let pfns: Vec<u64> = pages.by_ref().take(BATCH_MAX).collect();
+            self.add(guest, &pfns, &mut batch)?;
+            done += pfns.len() as u64;
             if batch.records.len() == RECORDS_AT_ONCE || pages.peek().is_none() {
-                self.write(&batch)?;
-                batch = Batch::default();
+                self.write(guest, std::mem::take(&mut batch))?;
                 control.progress(what, done.min(total), total);
             }
         }
@@ -71,8 +75,25 @@ impl<'a> MemoryOut<'a> {
         std::mem::take(&mut self.deferred).into_iter()
     }
 
+    /// Makes a record of these pages.
+    fn add(&mut self, guest: &dyn GuestFrames, pfns: &[u64], batch: &mut Batch) -> Result<()> {
+        let frames: Vec<Option<u64>> = pfns.iter().map(|&pfn| guest.frame(pfn)).collect();
+        let known: Vec<u64> = frames.iter().flatten().copied().collect();
+        // A page that the guest has given away may be back when it stands still.
+        self.deferred.extend(pfns.iter().zip(&frames).filter(|(_, frame)| frame.is_none()).map(|(&pfn, _)| pfn));
+        let mut types = Vec::with_capacity(known.len());
+        if !known.is_empty() {
+            let asked = self.xc.page_types(self.domid, &known, &mut self.type_buffer, &mut types);
+            asked.during("asking Xen what the guest's pages are")?;
+        }
+        let mut types = types.into_iter();
+        let types = frames.iter().map(|frame| frame.and_then(|_| types.next()).unwrap_or(PageType::Absent));
+        batch.add(pfns, &frames, types);
+        Ok(())
+    }
+
     /// Maps the content of all records and writes them with it.
-    fn write(&mut self, batch: &Batch) -> Result<()> {
+    fn write(&mut self, guest: &dyn GuestFrames, mut batch: Batch) -> Result<()> {
         if batch.records.is_empty() {
             return Ok(());
         }
@@ -82,22 +103,81 @@ impl<'a> MemoryOut<'a> {
                 Some(self.xc.map_foreign(self.domid, Protection::Read, frames).during("mapping the guest's memory")?)
             }
         };
+        let contents = match &map {
+            Some(map) => contents(guest, &mut batch.records, map, &mut self.deferred)?,
+            None => batch.records.iter().map(|_| Vec::new()).collect(),
+        };
         let heads = batch.records.iter().map(record_head).collect::<Result<Vec<_>>>()?;
-        let pieces = pieces(&batch.records, &heads, map.as_ref());
+        let mut pieces = Vec::new();
+        for (head, contents) in heads.iter().zip(&contents) {
+            pieces.push(Piece::Own(head));
+            pieces.extend(contents.iter().map(|content| content.piece(map.as_ref())));
+        }
         write_pieces(self.out, &pieces).during("writing the guest's memory into the stream")
     }
 }
 
 impl Batch {
-    /// Makes a record of these pages. One that would hold only absent pages tells a reader nothing: it is left out.
-    fn add(&mut self, frames: &[u64], types: &[PageType]) {
-        if types.iter().all(|&kind| kind == PageType::Absent) {
+    /// Makes a record. One that would hold only absent pages tells a reader nothing: it is left out.
+    fn add(&mut self, pfns: &[u64], frames: &[Option<u64>], types: impl Iterator<Item = PageType>) {
+        let entries: Vec<_> = pfns.iter().zip(types).map(|(&pfn, kind)| PfnEntry { pfn: Pfn(pfn), kind }).collect();
+        if entries.iter().all(|entry| entry.kind == PageType::Absent) {
             return;
         }
-        let entries = frames.iter().zip(types).map(|(&pfn, &kind)| PfnEntry { pfn: Pfn(pfn), kind }).collect();
+        self.frames
+            .extend(entries.iter().zip(frames).filter(|(e, _)| e.kind.has_data()).filter_map(|(_, frame)| *frame));
         self.records.push(PageData { entries });
-        self.frames.extend(frames.iter().zip(types).filter(|(_, kind)| kind.has_data()).map(|(frame, _)| frame));
     }
+}
+
+/// What follows a record's head: pages as they are mapped, or a page table made independent of this host.
+enum Content {
+    Mapped { offset: usize, len: usize },
+    Table(Box<[u8; PAGE_SIZE]>),
+}
+
+impl Content {
+    fn piece<'p>(&'p self, map: Option<&'p ForeignMap<'p>>) -> Piece<'p> {
+        match (self, map) {
+            (Content::Mapped { offset, len }, Some(map)) => Piece::Guest { map, offset: *offset, len: *len },
+            (Content::Table(table), _) => Piece::Own(&table[..]),
+            (Content::Mapped { .. }, None) => Piece::Own(&[]),
+        }
+    }
+}
+
+/// The content of each record's pages, which lie one after the other in the mapping. A page table that cannot be sent
+/// now becomes an absent page, to be sent later.
+fn contents(
+    guest: &dyn GuestFrames,
+    records: &mut [PageData],
+    map: &ForeignMap<'_>,
+    deferred: &mut Vec<u64>,
+) -> Result<Vec<Vec<Content>>> {
+    let mut offset = 0;
+    let mut all = Vec::with_capacity(records.len());
+    for record in records {
+        let mut contents: Vec<Content> = Vec::new();
+        for entry in record.entries.iter_mut().filter(|e| e.kind.has_data()) {
+            match (entry.kind, contents.last_mut()) {
+                (PageType::Table { level, .. }, _) => {
+                    let mut table = Box::new([0; PAGE_SIZE]);
+                    map.read(offset, &mut table[..]).during("reading a page table of the guest")?;
+                    if guest.outgoing(entry.pfn.0, level, &mut table)? {
+                        contents.push(Content::Table(table));
+                    } else {
+                        entry.kind = PageType::Absent;
+                        deferred.push(entry.pfn.0);
+                    }
+                }
+                (_, Some(Content::Mapped { offset: start, len })) if *start + *len == offset => *len += PAGE_SIZE,
+                _ => contents.push(Content::Mapped { offset, len: PAGE_SIZE }),
+            }
+            offset += PAGE_SIZE;
+        }
+        all.push(contents);
+    }
+    Ok(all)
 }
 
 /// All of a record that comes before its pages.
@@ -107,21 +187,6 @@ fn record_head(record: &PageData) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Each record's head and then its pages, which lie one after the other in the mapping.
-fn pieces<'p>(records: &[PageData], heads: &'p [Vec<u8>], map: Option<&'p ForeignMap<'p>>) -> Vec<Piece<'p>> {
-    let mut pieces = Vec::with_capacity(records.len() * 2);
-    let mut offset = 0;
-    for (record, head) in records.iter().zip(heads) {
-        pieces.push(Piece::Own(head));
-        let len = record.pages_with_data() * PAGE_SIZE;
-        if let (Some(map), 1..) = (map, len) {
-            pieces.push(Piece::Guest { map, offset, len });
-        }
-        offset += len;
-    }
-    pieces
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,11 +194,12 @@ mod tests {
     #[test]
     fn records_of_absent_pages_alone_are_left_out() {
         let mut batch = Batch::default();
-        batch.add(&[1, 2], &[PageType::Absent, PageType::Absent]);
+        batch.add(&[1, 2], &[None, Some(9)], [PageType::Absent, PageType::Absent].into_iter());
         assert!(batch.records.is_empty());
-        batch.add(&[3, 4, 5], &[PageType::Absent, PageType::Normal, PageType::Broken]);
+        let types = [PageType::Absent, PageType::Normal, PageType::Broken].into_iter();
+        batch.add(&[3, 4, 5], &[None, Some(0x44), Some(0x55)], types);
         assert_eq!(batch.records.len(), 1);
-        assert_eq!(batch.frames, [4]);
+        assert_eq!(batch.frames, [0x44]);
         assert_eq!(record_head(&batch.records[0]).unwrap().len(), 8 + 8 + 3 * 8);
     }
 }

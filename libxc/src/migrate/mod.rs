@@ -7,6 +7,7 @@ mod hvm;
 mod memory_in;
 mod memory_out;
 pub mod protocol;
+mod pv;
 pub mod restore;
 pub mod save;
 

@@ -1,6 +1,7 @@
 //! Restoring: a stream into a domain that was made for it, empty and paused.
 
-use super::memory_in::MemoryIn;
+use super::memory_in::{Guest, HvmMemory};
+use super::pv::restore::PvGuest;
 use super::{During, Error, Result, hvm};
 use crate::cpuid::CpuPolicy;
 use crate::cpuid::{CpuidPolicy, MsrPolicy};
@@ -12,7 +13,7 @@ use crate::stream::{DomainHeader, GuestKind, ImageHeader, PageData, RecordHeader
 use crate::{DomId, EvtchnPort, Gfn, Xc};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 /// Where to restore to, and who serves the guest's two rings.
 #[derive(Clone, Copy, Debug)]
@@ -57,14 +58,16 @@ pub fn restore(
 ) -> Result<Restored> {
     let info = xc.domain(options.domid).during("finding the domain")?;
     let info = info.ok_or_else(|| Error::State(format!("domain {} does not exist", options.domid)))?;
-    if !info.flags.contains(DomainFlags::HVM) {
-        return Err(Error::State(format!("domain {}: restoring a PV guest is not built yet", options.domid)));
-    }
+    let guest = if info.flags.contains(DomainFlags::HVM) {
+        Guest::Hvm(HvmMemory::default())
+    } else {
+        Guest::Pv(Box::new(PvGuest::empty(xc, &info)?))
+    };
     let from = File::from(from.try_clone_to_owned().during("opening the stream")?);
     let mut restore = Restore {
         xc,
         options,
-        memory: MemoryIn::new(xc, options.domid),
+        guest,
         from,
         control,
         version: 0,
@@ -83,7 +86,7 @@ pub fn restore(
 struct Restore<'a> {
     xc: &'a Xc,
     options: RestoreOptions,
-    memory: MemoryIn<'a>,
+    guest: Guest<'a>,
     from: File,
     control: &'a mut dyn RestoreControl,
     /// The stream's version.
@@ -101,12 +104,19 @@ impl Restore<'_> {
     fn headers(&mut self) -> Result<()> {
         self.version = ImageHeader::decode(&self.array()?)?.version;
         let domain = DomainHeader::decode(&self.array()?)?;
-        if domain.kind != GuestKind::Hvm {
-            return Err(Error::State("the stream holds a PV guest, the domain is made for an HVM or PVH one".into()));
-        }
+        let name = match (domain.kind, &self.guest) {
+            (GuestKind::Hvm, Guest::Hvm(_)) => "x86 HVM",
+            (GuestKind::Pv, Guest::Pv(_)) => "x86 PV",
+            (GuestKind::Hvm, _) => {
+                return Err(Error::State("an HVM or PVH guest cannot be restored into a PV domain".into()));
+            }
+            (GuestKind::Pv, _) => {
+                return Err(Error::State("a PV guest cannot be restored into an HVM or PVH domain".into()));
+            }
+        };
         self.control.progress(&match domain.xen_major {
-            0 => "Found x86 HVM domain, converted from legacy stream format".into(),
-            major => format!("Found x86 HVM domain from Xen {major}.{}", domain.xen_minor),
+            0 => format!("Found {name} domain, converted from legacy stream format"),
+            major => format!("Found {name} domain from Xen {major}.{}", domain.xen_minor),
         });
         Ok(())
     }
@@ -136,8 +146,8 @@ impl Restore<'_> {
             RecordType::CpuidPolicy => self.policy.cpuid = CpuidPolicy(decode_cpuid_policy(body)?),
             RecordType::MsrPolicy => self.policy.msrs = MsrPolicy(decode_msr_policy(body)?),
             RecordType::TscInfo => self.set_tsc(TscInfo::decode(body)?)?,
-            RecordType::HvmContext => self.context = Some(body.to_vec()),
-            RecordType::HvmParams => {
+            RecordType::HvmContext if self.is_hvm() => self.context = Some(body.to_vec()),
+            RecordType::HvmParams if self.is_hvm() => {
                 for param in decode_hvm_params(body)? {
                     hvm::restore_param(self.xc, self.options.domid, param, &mut self.restored)?;
                 }
@@ -145,9 +155,37 @@ impl Restore<'_> {
             RecordType::Verify => self.verify = true,
             RecordType::Checkpoint => return unexpected("a checkpoint in a stream that has none"),
             RecordType::PageData => return unexpected("is read apart"),
-            _ => return unexpected("does not belong into the stream of an HVM or PVH guest"),
+            RecordType::PvP2mFrames => {
+                self.infer_static_data_end()?;
+                return self.pv(kind, body);
+            }
+            RecordType::PvInfo
+            | RecordType::SharedInfo
+            | RecordType::PvVcpuBasic
+            | RecordType::PvVcpuExtended
+            | RecordType::PvVcpuXsave
+            | RecordType::PvVcpuMsrs => return self.pv(kind, body),
+            _ => return unexpected("does not belong into the stream of such a guest"),
         }
         Ok(())
+    }
+
+    fn is_hvm(&self) -> bool {
+        matches!(self.guest, Guest::Hvm(_))
+    }
+
+    fn pv(&mut self, kind: RecordType, body: &[u8]) -> Result<()> {
+        match &mut self.guest {
+            Guest::Pv(pv) => pv.process(kind, body),
+            Guest::Hvm(_) => {
+                Err(StreamError::new(kind.name(), "does not belong into the stream of an HVM or PVH guest").into())
+            }
+        }
+    }
+
+    /// Version 2 has no record for the end of the static data: the first of what follows it tells.
+    fn infer_static_data_end(&mut self) -> Result<()> {
+        if self.version < 3 && !self.static_data_seen { self.static_data_end() } else { Ok(()) }
     }
 
     fn static_data_end(&mut self) -> Result<()> {
@@ -164,10 +202,7 @@ impl Restore<'_> {
 
     /// A record of pages: their content goes straight into the guest's memory.
     fn pages(&mut self, header: &RecordHeader) -> Result<()> {
-        // Version 2 has no record for the end of the static data: the first pages tell it.
-        if self.version < 3 && !self.static_data_seen {
-            self.static_data_end()?;
-        }
+        self.infer_static_data_end()?;
         let place = RecordType::PageData.name();
         if !self.static_data_seen {
             return Err(StreamError::new(place, "comes before STATIC_DATA_END").into());
@@ -184,13 +219,8 @@ impl Restore<'_> {
         }
         head.extend(self.bytes((count - sure) * 8)?);
         let pages = PageData::decode(&head[PageData::PREFIX..], length)?;
-        self.memory.populate(&pages)?;
-        if self.verify {
-            for pfn in self.memory.differing(&pages, self.from.as_fd())? {
-                self.control.warn(&format!("verify pfn {pfn:#x} failed"));
-            }
-        } else {
-            self.memory.fill(&pages, self.from.as_fd())?;
+        for pfn in self.guest.take(self.xc, self.options.domid, &pages, &mut self.from, self.verify)? {
+            self.control.warn(&format!("verify pfn {pfn:#x} failed"));
         }
         self.bytes(header.padded_length() - length).map(drop)
     }
@@ -203,12 +233,19 @@ impl Restore<'_> {
 
     /// The last steps, once the whole stream was read.
     fn complete(&mut self) -> Result<()> {
-        let (xc, RestoreOptions { domid, .. }) = (self.xc, self.options);
-        let RestoreOptions { store_port, store_domain, console_port, console_domain, .. } = self.options;
-        xc.set_hvm_param(domid, HvmParam::StoreEvtchn, store_port.0.into()).during("setting xenstore's port")?;
-        xc.set_hvm_param(domid, HvmParam::ConsoleEvtchn, console_port.0.into()).during("setting the console's port")?;
-        let context = self.context.take().ok_or_else(|| Error::State("the stream has no HVM_CONTEXT".into()))?;
-        xc.set_hvm_context(domid, &context).during("setting the state of the virtual hardware")?;
+        let (xc, RestoreOptions { domid, store_domain, console_domain, .. }) = (self.xc, self.options);
+        match &mut self.guest {
+            Guest::Pv(pv) => self.restored = pv.complete(&self.options)?,
+            Guest::Hvm(_) => {
+                let (store, console) = (self.options.store_port, self.options.console_port);
+                xc.set_hvm_param(domid, HvmParam::StoreEvtchn, store.0.into()).during("setting xenstore's port")?;
+                xc.set_hvm_param(domid, HvmParam::ConsoleEvtchn, console.0.into())
+                    .during("setting the console's port")?;
+                let context = self.context.take();
+                let context = context.ok_or_else(|| Error::State("the stream has no HVM_CONTEXT".into()))?;
+                xc.set_hvm_context(domid, &context).during("setting the state of the virtual hardware")?;
+            }
+        }
         let Restored { store, console } = self.restored;
         let pages = SeededPages { console: console.0, console_domain, store: store.0, store_domain };
         xc.seed_grants(domid, pages).during("granting the guest's rings")

@@ -1,9 +1,9 @@
 //! Saving: the guest's state from Xen into a stream, while it runs or once it is suspended.
 
-use super::hvm;
-use super::memory_out::MemoryOut;
-use super::{During, Error, Result};
-use crate::domain::ShutdownReason;
+use super::memory_out::{GuestFrames, MemoryOut};
+use super::pv::save::PvGuest;
+use super::{During, Error, Result, hvm};
+use crate::domain::{DomainFlags, ShutdownReason};
 use crate::foreign_io::{Piece, write_pieces};
 use crate::logdirty::DirtyBitmap;
 use crate::stream::x86::TscInfo;
@@ -39,26 +39,55 @@ pub trait SaveControl {
 
 /// Saves a guest into the stream behind `out`. The guest is left suspended; whether it goes on is the caller's to decide.
 pub fn save(xc: &Xc, out: BorrowedFd<'_>, options: SaveOptions, control: &mut dyn SaveControl) -> Result<()> {
-    let info = xc.domain(options.domid).during("finding the domain")?;
-    let info = info.ok_or_else(|| Error::State(format!("domain {} does not exist", options.domid)))?;
-    if !info.flags.contains(crate::domain::DomainFlags::HVM) {
-        return Err(Error::State(format!("domain {}: saving a PV guest is not built yet", options.domid)));
+    let SaveOptions { domid, live, .. } = options;
+    let info = xc.domain(domid).during("finding the domain")?;
+    let info = info.ok_or_else(|| Error::State(format!("domain {domid} does not exist")))?;
+    let guest = if info.flags.contains(DomainFlags::HVM) {
+        Guest::Hvm
+    } else {
+        Guest::Pv(Box::new(PvGuest::look_at(xc, &info)?))
+    };
+    let devices = matches!(guest, Guest::Hvm);
+    if devices {
+        control.log_dirty_devices(true)?;
     }
-    let mut save = Save { xc, out, options, control };
-    save.control.log_dirty_devices(true)?;
+    let mut save = Save { xc, out, options, guest, control };
     let result = save.whole_stream();
     // The guest must not go on paying for the noting, whatever happened.
-    let stopped = if options.live { xc.disable_log_dirty(options.domid) } else { Ok(()) };
-    let devices = save.control.log_dirty_devices(false);
+    let memory_stopped = if live { xc.disable_log_dirty(domid) } else { Ok(()) };
+    let devices_stopped = if devices { save.control.log_dirty_devices(false) } else { Ok(()) };
     result?;
-    stopped.during("ending the log of written pages")?;
-    devices
+    memory_stopped.during("ending the log of written pages")?;
+    devices_stopped
+}
+
+enum Guest<'a> {
+    /// HVM and PVH: Xen knows its pages by the guest's own numbers.
+    Hvm,
+    Pv(Box<PvGuest<'a>>),
+}
+
+impl GuestFrames for Guest<'_> {
+    fn frame(&self, pfn: u64) -> Option<u64> {
+        match self {
+            Guest::Hvm => Some(pfn),
+            Guest::Pv(pv) => pv.frame(pfn),
+        }
+    }
+
+    fn outgoing(&self, pfn: u64, level: u8, table: &mut [u8; crate::types::PAGE_SIZE]) -> Result<bool> {
+        match self {
+            Guest::Hvm => Ok(true),
+            Guest::Pv(pv) => pv.outgoing(pfn, level, table),
+        }
+    }
 }
 
 struct Save<'a> {
     xc: &'a Xc,
     out: BorrowedFd<'a>,
     options: SaveOptions,
+    guest: Guest<'a>,
     control: &'a mut dyn SaveControl,
 }
 
@@ -67,13 +96,17 @@ impl Save<'_> {
         self.control.progress("Start of stream", 0, 0);
         self.headers()?;
         self.static_data()?;
-        let pages = self.xc.max_gpfn(self.options.domid).during("measuring the guest's memory")?.0 + 1;
+        let pages = match &self.guest {
+            Guest::Hvm => self.xc.max_gpfn(self.options.domid).during("measuring the guest's memory")?.0 + 1,
+            Guest::Pv(pv) => pv.pages(),
+        };
         if self.options.live {
             self.memory_live(pages)?;
         } else {
             self.suspend()?;
             self.control.progress("Frames", 0, pages);
-            MemoryOut::new(self.xc, self.options.domid, self.out)?.send(0..pages, pages, "Frames", self.control)?;
+            let mut memory = MemoryOut::new(self.xc, self.options.domid, self.out)?;
+            memory.send(&self.guest, 0..pages, pages, "Frames", self.control)?;
         }
         self.end_state()?;
         self.control.progress("End of stream", 0, 0);
@@ -83,18 +116,33 @@ impl Save<'_> {
     }
 
     fn headers(&mut self) -> Result<()> {
-        let (major, minor) = self.xc.version_number().during("asking Xen for its version")?;
-        let domain = DomainHeader { kind: GuestKind::Hvm, xen_major: major, xen_minor: minor };
+        let (xen_major, xen_minor) = self.xc.version_number().during("asking Xen for its version")?;
+        let kind = match self.guest {
+            Guest::Hvm => GuestKind::Hvm,
+            Guest::Pv(_) => GuestKind::Pv,
+        };
+        let domain = DomainHeader { kind, xen_major, xen_minor };
         let pieces = [&ImageHeader::CURRENT.encode()[..], &domain.encode()];
         write_pieces(self.out, &pieces.map(Piece::Own)).during("writing the stream's headers")
     }
 
     /// What never changes while the guest runs.
     fn static_data(&mut self) -> Result<()> {
+        let (info, p2m) = match &self.guest {
+            Guest::Hvm => (None, None),
+            Guest::Pv(pv) => (Some(pv.info_record()), Some(pv.p2m_record())),
+        };
+        if let Some(body) = info {
+            self.record(RecordType::PvInfo, &body)?;
+        }
         for (kind, body) in hvm::policy_records(self.xc, self.options.domid)? {
             self.record(kind, &body)?;
         }
-        self.record(RecordType::StaticDataEnd, &[])
+        self.record(RecordType::StaticDataEnd, &[])?;
+        match p2m {
+            Some(body) => self.record(RecordType::PvP2mFrames, &body),
+            None => Ok(()),
+        }
     }
 
     /// Round after round what the running guest wrote, until little is left; then that, with the guest suspended.
@@ -106,23 +154,33 @@ impl Save<'_> {
         let mut to_send = pages;
         let mut round = 0;
         while round < ROUNDS_MAX && to_send >= DIRTY_ENOUGH {
-            memory.send(dirty.iter(), to_send, &format!("Frames iteration {round}"), self.control)?;
+            let what = format!("Frames iteration {round}");
+            memory.send(&self.guest, dirty.iter(), to_send, &what, self.control)?;
+            self.check_p2m()?;
             let stats = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
             to_send = stats.dirty.into();
             round += 1;
         }
         // What the last look told is not sent yet: it joins what is written until the guest stands still.
-        let mut unsent: Vec<u64> = dirty.iter().collect();
+        let unsent: Vec<u64> = dirty.iter().chain(memory.take_deferred()).collect();
         self.suspend()?;
         let stats = self.xc.take_dirty(domid, &mut dirty, true).during("reading the log of written pages")?;
-        unsent.drain(..).chain(memory.take_deferred()).for_each(|page| dirty.set(page));
-        let total = to_send + u64::from(stats.dirty);
-        memory.send(dirty.iter(), total, &format!("Frames iteration {round}"), self.control)?;
+        unsent.iter().for_each(|&page| dirty.set(page));
+        let total = unsent.len() as u64 + u64::from(stats.dirty);
+        memory.send(&self.guest, dirty.iter(), total, &format!("Frames iteration {round}"), self.control)?;
+        self.check_p2m()?;
         if self.options.verify {
             self.record(RecordType::Verify, &[])?;
-            memory.send(0..pages, pages, "Frames verify", self.control)?;
+            memory.send(&self.guest, 0..pages, pages, "Frames verify", self.control)?;
         }
         Ok(())
+    }
+
+    fn check_p2m(&self) -> Result<()> {
+        match &self.guest {
+            Guest::Hvm => Ok(()),
+            Guest::Pv(pv) => pv.check_p2m(),
+        }
     }
 
     /// Suspends the guest and makes sure of it.
@@ -130,13 +188,17 @@ impl Save<'_> {
         self.control.suspend()?;
         let domid = self.options.domid;
         let info = self.xc.domain(domid).during("looking at the suspended domain")?;
-        match info.map(|i| i.shutdown_reason) {
-            Some(Some(ShutdownReason::Suspend)) => {}
-            Some(Some(other)) => {
-                return Err(Error::State(format!("domain {domid} has shut down instead of suspending ({other:?})")));
-            }
-            Some(None) => return Err(Error::State(format!("domain {domid} still runs: it has not been suspended"))),
-            None => return Err(Error::State(format!("domain {domid} went away while it was being suspended"))),
+        let wrong = match info.map(|i| i.shutdown_reason) {
+            Some(Some(ShutdownReason::Suspend)) => None,
+            Some(Some(other)) => Some(format!("has shut down instead of suspending ({other:?})")),
+            Some(None) => Some("still runs: it has not been suspended".into()),
+            None => Some("went away while it was being suspended".into()),
+        };
+        if let Some(wrong) = wrong {
+            return Err(Error::State(format!("domain {domid} {wrong}")));
+        }
+        if let Guest::Pv(pv) = &mut self.guest {
+            pv.set_suspended();
         }
         self.control.progress("Domain now suspended", 0, 0);
         Ok(())
@@ -148,12 +210,11 @@ impl Save<'_> {
         let tsc = self.xc.tsc(domid).during("reading the time stamp counter")?;
         let tsc = TscInfo { mode: tsc.mode, khz: tsc.khz, nsec: tsc.elapsed_ns, incarnation: tsc.incarnation };
         self.record(RecordType::TscInfo, &tsc.encode())?;
-        let context = self.xc.hvm_context(domid).during("reading the state of the virtual hardware")?;
-        self.record(RecordType::HvmContext, &context)?;
-        if let Some(params) = hvm::params_record(self.xc, domid)? {
-            self.record(RecordType::HvmParams, &params)?;
-        }
-        Ok(())
+        let records = match &self.guest {
+            Guest::Hvm => hvm::end_records(self.xc, domid)?,
+            Guest::Pv(pv) => pv.end_records()?,
+        };
+        records.iter().try_for_each(|(kind, body)| self.record(*kind, body))
     }
 
     fn record(&mut self, kind: RecordType, body: &[u8]) -> Result<()> {
