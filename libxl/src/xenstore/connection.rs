@@ -176,6 +176,8 @@ impl Connection {
                 None => self.fill(transport, pending.least_bytes())?,
             }
         }
+        // Events that came behind the last answer: no poll would tell of them any more.
+        self.queue_received_events()?;
         Ok(pending.answers.into_iter().flatten().collect())
     }
 
@@ -275,16 +277,22 @@ impl Connection {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(e),
             }
-            while let Some((header, payload)) = self.next_message()? {
-                match header.kind {
-                    Kind::WatchEvent => self.queue_event(&payload)?,
-                    kind => return Err(protocol(format!("a message of kind {kind:?} that nobody asked for"))),
-                }
-            }
+            self.queue_received_events()?;
             if self.received.is_empty() {
                 return Ok(());
             }
         }
+    }
+
+    /// Queues the events that were received whole, while no request waits for an answer.
+    fn queue_received_events(&mut self) -> io::Result<()> {
+        while let Some((header, payload)) = self.next_message()? {
+            match header.kind {
+                Kind::WatchEvent => self.queue_event(&payload)?,
+                kind => return Err(protocol(format!("a message of kind {kind:?} that nobody asked for"))),
+            }
+        }
+        Ok(())
     }
 
     fn check_usable(&self) -> io::Result<()> {
