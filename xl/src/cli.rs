@@ -4,8 +4,8 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    attach, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched, schema, unbuilt,
-    vcpu,
+    attach, config_update, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched,
+    schema, unbuilt, vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;
@@ -108,7 +108,7 @@ fn run<C: Run>(session: &Session, matches: &ArgMatches) -> Result<(), Failure> {
 #[rustfmt::skip]
 pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     built::<create::Create>("create", "Create a domain from config file <filename>").dry_run().takes_any_number(),
-    planned("config-update", "Update a running domain's saved configuration, used when rebuilding the domain after reboot", unbuilt::config_update).dry_run().takes_any_number(),
+    built::<config_update::ConfigUpdate>("config-update", "Update a running domain's saved configuration, used when rebuilding the domain after reboot").dry_run().takes_any_number(),
     built::<list::List>("list", "List information about all/some domains").refuses_surplus(1),
     built::<lifecycle::Destroy>("destroy", "Terminate a domain immediately"),
     built::<lifecycle::Shutdown>("shutdown", "Issue a shutdown signal to a domain"),

@@ -41,31 +41,56 @@ impl Runner {
     /// What stock xl and ours make of a configuration, shown as `xl -N create` shows it.
     pub fn create(&self, name: &str, text: &str) -> Result<(Seen, Seen, String)> {
         let file = format!("{name}.cfg");
-        std::fs::write(self.directory.join(&file), text)?;
+        self.write(&file, text)?;
         self.call(&["-N", "create", &file])
+    }
+
+    /// Puts a file where both programs are run.
+    pub fn write(&self, file: &str, text: &str) -> Result<()> {
+        std::fs::write(self.directory.join(file), text).with_context(|| format!("writing {file}"))
     }
 
     /// What stock xl and ours say and do for a call, and what ours says on standard error.
     pub fn call(&self, arguments: &[&str]) -> Result<(Seen, Seen, String)> {
-        let stock = self.stock(arguments)?;
-        let ours = Command::new(&self.ours)
-            .args(arguments)
-            .current_dir(&self.directory)
-            .env("XL_DRYRUN_HOST", format!("cpus={CPUS},nodes={NODES}"))
-            .output()
-            .context("running xl")?;
+        self.call_with_xl_conf("none", arguments)
+    }
+
+    /// The same, on a host with this file as its xl.conf.
+    pub fn call_with_xl_conf(&self, conf: &str, arguments: &[&str]) -> Result<(Seen, Seen, String)> {
+        let stock = self.stock(conf, arguments)?;
+        let ours = self.ours(conf, arguments)?;
         let stderr = String::from_utf8_lossy(&ours.stderr).into_owned();
         // Firmware is where each was built to look for it.
         let our_firmware = self.ours.join("../../lib/xen/boot");
         Ok((seen(stock, FIRMWARE), seen(ours, &normal(&our_firmware)), stderr))
     }
 
-    fn stock(&self, arguments: &[&str]) -> Result<Output> {
+    /// What ours alone makes of a call: status and standard output.
+    pub fn call_ours(&self, arguments: &[&str]) -> Result<(Seen, String)> {
+        let ours = self.ours("none", arguments)?;
+        let stderr = String::from_utf8_lossy(&ours.stderr).into_owned();
+        Ok((seen(ours, FIRMWARE), stderr))
+    }
+
+    fn ours(&self, conf: &str, arguments: &[&str]) -> Result<Output> {
+        let output = Command::new(&self.ours)
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("LD_PRELOAD", &self.stock.redirect)
+            .env("REDIRECT_XL_CONF", conf)
+            .env("XL_DRYRUN_HOST", format!("cpus={CPUS},nodes={NODES}"))
+            .output();
+        output.context("running xl")
+    }
+
+    fn stock(&self, conf: &str, arguments: &[&str]) -> Result<Output> {
+        let preloaded = format!("{}:{}", self.stock.shim.display(), self.stock.redirect.display());
         let output = Command::new(&self.stock.program)
             .args(arguments)
             .current_dir(&self.directory)
             .env("LD_LIBRARY_PATH", &self.stock.libraries)
-            .env("LD_PRELOAD", &self.stock.shim)
+            .env("LD_PRELOAD", preloaded)
+            .env("REDIRECT_XL_CONF", conf)
             .env("NOXEN_CPUS", CPUS.to_string())
             .env("NOXEN_NODES", NODES.to_string())
             .output();

@@ -35,6 +35,8 @@ pub struct Stock {
     pub libraries: PathBuf,
     /// What stands in for Xen.
     pub shim: PathBuf,
+    /// What gives a program another xl.conf, by `REDIRECT_XL_CONF`.
+    pub redirect: PathBuf,
 }
 
 impl Stock {
@@ -49,6 +51,7 @@ impl Stock {
             program: root.join("usr/lib/xen-4.17/bin/xl"),
             libraries: root.join("usr/lib/x86_64-linux-gnu"),
             shim: root.join("noxen.so"),
+            redirect: root.join("redirect.so"),
         };
         // The tests are processes of their own and start at once: one makes, the others wait.
         let lock = File::create(cache.join("lock"))?;
@@ -56,9 +59,11 @@ impl Stock {
         if !stock.program.exists() {
             unpack(&cache, &root)?;
         }
-        let source = manifest.join("shim/noxen.c");
-        if is_older(&stock.shim, &source)? {
-            build_shim(&source, &stock.shim)?;
+        for (source, shim) in [("shim/noxen.c", &stock.shim), ("shim/redirect.c", &stock.redirect)] {
+            let source = manifest.join(source);
+            if is_older(shim, &source)? {
+                build_shim(&source, shim)?;
+            }
         }
         Ok(stock)
     }

@@ -11,7 +11,7 @@ use libxc::DomId;
 use libxl::Ctx;
 use libxl::domain::control;
 use libxl::event::Cancel;
-use libxl::types::{DomainConfig, json};
+use libxl::types::DomainConfig;
 use nix::sys::signal::Signal;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use std::path::Path;
 const INVALID: u8 = 6;
 
 /// The environment variable with the host that a dry run supposes, as `cpus=8,nodes=2`.
-const SUPPOSED_HOST: &str = "XL_DRYRUN_HOST";
+pub(crate) const SUPPOSED_HOST: &str = "XL_DRYRUN_HOST";
 
 /// `xl create`.
 #[derive(Args)]
@@ -70,10 +70,10 @@ impl Run for Create {
         let dry_run = self.dry_run || session.globals.dry_run;
         let loaded = self.load(session, dry_run)?;
         if dry_run {
-            return output::print(&format!("{}\n", json::to_string(&loaded.config)));
+            return output::print(&loaded.shown()?);
         }
         if self.debug {
-            eprintln!("{}", json::to_string(&loaded.config));
+            eprint!("{}", loaded.shown()?);
         }
         self.create(session, loaded)
     }

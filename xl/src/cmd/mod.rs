@@ -1,6 +1,7 @@
 //! The commands, by topic: arguments in, a call of libxl, its answer printed.
 
 pub(crate) mod attach;
+pub(crate) mod config_update;
 pub(crate) mod configfile;
 pub(crate) mod console;
 pub(crate) mod cpupool;

@@ -60,13 +60,6 @@ pub(crate) fn domain_and_devid(c: Command) -> Command {
     c.arg(required("Domain")).arg(required("DevId"))
 }
 
-pub(crate) fn config_update(c: Command) -> Command {
-    c.arg(flag('d', "Show the configuration"))
-        .arg(value('f', "FILE", "Take the configuration from this file").long("defconfig"))
-        .arg(flag('q', "Accepted and ignored"))
-        .arg(many("Domain").help("The domain, the configuration file, and settings as NAME=VALUE"))
-}
-
 pub(crate) fn pci_attach(c: Command) -> Command {
     c.arg(required("Domain")).arg(required("PCI_SPEC_STRING"))
 }

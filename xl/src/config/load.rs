@@ -9,8 +9,9 @@ use super::host::HostFacts;
 use super::source::{Source, Span, Text};
 use super::xlconf::{self, XlConf};
 use crate::failure::Failure;
+use crate::output::sxp;
 use libxl::Ctx;
-use libxl::types::{Bitmap, DomainConfig, MsVmGenid, Uuid};
+use libxl::types::{Bitmap, DomainConfig, MsVmGenid, Uuid, json};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -29,6 +30,19 @@ pub(crate) struct Loaded {
     pub(crate) xl_conf: XlConf,
 }
 
+impl Loaded {
+    /// The configuration as `xl create -n` shows it: as JSON, or as xl.conf's `output_format` has it.
+    pub(crate) fn shown(&self) -> Result<String, Failure> {
+        match self.xl_conf.output_sxp {
+            false => Ok(json::to_string(&self.config) + "\n"),
+            true => sxp::domain(None, &self.config).ok_or_else(|| Failure::new(1, NO_SXP)),
+        }
+    }
+}
+
+/// What is said where only JSON would do.
+pub(crate) const NO_SXP: &str = "a PVH guest cannot be shown as S-expressions: output_format in xl.conf has to be json";
+
 /// How to read a guest's configuration.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Options<'a> {
@@ -44,19 +58,21 @@ pub(crate) struct Options<'a> {
     pub(crate) without_xen: bool,
 }
 
-/// Reads a guest's configuration: a file (`/dev/null` for none) and `key=value` settings that go before it. What is
+/// Reads a guest's configuration: a file (`/dev/null` for none) and `key=value` settings, which go before it. What is
 /// wrong with it is said on standard error.
 pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Options<'_>) -> Result<Loaded, Failure> {
-    let host = host_facts(ctx, options)?;
-    let xl_conf = xl_conf(ctx, &host)?;
-    let mut source = read_source(file)?;
-    if !settings.is_empty() {
-        source.push("command line", settings.join("\n").as_bytes());
-    }
+    let source = read_with_settings(file, settings)?;
     if !options.quiet {
         eprintln!("Parsing config from {}", file.display());
     }
-    let mut config = parse(ctx, &source, Form::of(file), &host, &xl_conf, options.strict)?;
+    guest_of(ctx, &source, Form::of(file), options)
+}
+
+/// Reads a guest's configuration from what was read of its file.
+pub(crate) fn guest_of(ctx: &Ctx, source: &Source, form: Form, options: Options<'_>) -> Result<Loaded, Failure> {
+    let host = host_facts(ctx, options)?;
+    let xl_conf = xl_conf(ctx, &host)?;
+    let mut config = parse(ctx, source, form, &host, &xl_conf, options.strict)?;
     if !options.ignore_masks && !xl_conf.masks.apply(&mut config, &host) {
         return Err(Failure::new(1, "a vcpu has no cpu left that `cpus' and xl.conf's masks allow"));
     }
@@ -100,6 +116,15 @@ pub(crate) fn report(diagnostics: &Diagnostics, source: &Source) -> Result<(), F
         Ok(status) => Err(Failure::silent(status)),
         Err(_) => Err(Failure::silent(1)),
     }
+}
+
+/// The text of a file, and `key=value` settings after it.
+pub(crate) fn read_with_settings(file: &Path, settings: &[String]) -> Result<Source, Failure> {
+    let mut source = read_source(file)?;
+    if !settings.is_empty() {
+        source.push("command line", settings.join("\n").as_bytes());
+    }
+    Ok(source)
 }
 
 /// The text of a file; `-` is standard input.
