@@ -87,6 +87,32 @@ is_up() {
     grep -q '^guest is up' "/var/log/xen/console/guest-$1.log"
 }
 
+# start_ticking NAME: NAME.cfg's Linux guest, made by stock xl, is up and ticks.
+start_ticking() {
+    rm -f "/var/log/xen/console/guest-$1.log"
+    stockxl create -q "$1.cfg"
+    wait_for 90 is_up "$1"
+    wait_for 20 last_tick "$1"
+}
+
+# The last tick on the console log of a Linux guest.
+last_tick() {
+    grep -a -o '^tick [0-9]*' "/var/log/xen/console/guest-$1.log" | tail -n 1 | grep -o '[0-9]*$'
+}
+
+ticked_beyond() {
+    [ "$(last_tick "$1")" -gt "$2" ]
+}
+
+# goes_on NAME TICK: a guest that was moved ticks beyond TICK, has left no tick out and has not booted again.
+goes_on() {
+    local log=/var/log/xen/console/guest-$1.log
+    wait_for 30 ticked_beyond "$1" $(($2 + 2))
+    [ "$(grep -a -c '^guest is up' "$log")" = 1 ] || fail "$1 has booted again"
+    grep -a -o '^tick [0-9]*' "$log" | awk '$2 != ++n { print "tick " n " is missing"; exit 1 }' || fail "$1 lost ticks"
+    echo "$1 goes on: tick $2, then $(last_tick "$1")"
+}
+
 # xenstore_of DOMID: every node of a domain with its permissions, sorted; what differs from one domain to the next
 # (domids, UUIDs, times, event channels, grant references, ttys) replaced by its name.
 xenstore_of() {
