@@ -41,8 +41,23 @@ pub(super) fn memory(
                 store,
             },
         ),
-        TypeInfo::Pvh(_) | TypeInfo::Hvm(_) | TypeInfo::Invalid => {
-            return Err(Error::invalid("only PV domains can be built"));
+        TypeInfo::Pvh(_) => build::pvh::build(
+            xc,
+            &build::pvh::PvhGuest {
+                domid,
+                kernel: &images.kernel,
+                ramdisk,
+                cmdline,
+                pages: kib(b_info.max_memkb).pages(),
+                target_pages: kib(b_info.target_memkb).pages(),
+                claim,
+                online: &online(b_info),
+                console,
+                store,
+            },
+        ),
+        TypeInfo::Hvm(_) | TypeInfo::Invalid => {
+            return Err(Error::invalid("only PV and PVH domains can be built"));
         }
     };
     built.with_context(|| format!("loading {}", images.kernel.file))
@@ -57,7 +72,7 @@ pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &C
         max_memkb: b_info.max_memkb.unwrap_or(0),
         target_memkb: target(b_info),
         video_memkb: b_info.video_memkb.unwrap_or(0),
-        vcpus_online: &(0..b_info.max_vcpus).map(|v| b_info.avail_vcpus.contains(v)).collect::<Vec<_>>(),
+        vcpus_online: &online(b_info),
         store: Ring { port: channels.store.port, frame: built.store_frame },
         console: Ring { port: channels.console.port, frame: built.console_frame },
         console_backend: channels.console.domid,
@@ -79,6 +94,11 @@ fn target(b_info: &DomainBuildInfo) -> u64 {
     let target = b_info.target_memkb.unwrap_or(0);
     let ballooned_hvm = b_info.domain_type() == DomainType::Hvm && b_info.max_memkb.unwrap_or(0) > target;
     target.saturating_sub(b_info.video_memkb.unwrap_or(0)).saturating_sub(if ballooned_hvm { FUDGE } else { 0 })
+}
+
+/// Of each vCPU, whether it is online from the start.
+fn online(b_info: &DomainBuildInfo) -> Vec<bool> {
+    (0..b_info.max_vcpus).map(|vcpu| b_info.avail_vcpus.contains(vcpu)).collect()
 }
 
 fn image(b_info: &DomainBuildInfo) -> Image<'_> {

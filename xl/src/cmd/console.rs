@@ -4,10 +4,14 @@ use crate::cli::Run;
 use crate::failure::Failure;
 use crate::session::Session;
 use clap::Args;
+use libxc::DomId;
 use libxl::domain::attach::{self, Console as Target};
 use libxl::types::ConsoleType;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// `xl console`.
 #[derive(Args)]
@@ -33,11 +37,32 @@ impl Run for Console {
             None => attach::primary(&session.ctx, domid)?,
             Some(kind) => Target { domid, number: self.number, kind },
         };
-        let candidates = attach::programs(&session.ctx.paths.libexec_bin);
-        let program = attach::program(&candidates)?;
-        let failed = Command::new(program).args(attach::arguments(console, self.escape.as_deref())).exec();
-        Err(Failure::new(1, format!("starting {}: {failed}", program.display())))
+        let mut command = command(session, console, self.escape.as_deref())?;
+        let failed = command.exec();
+        Err(Failure::new(1, format!("starting {}: {failed}", command.get_program().display())))
     }
+}
+
+/// Attaches this terminal to the console that a new domain uses first, in a process of its own, and returns when
+/// it is connected: the domain can be let run without any of its output being lost.
+pub(crate) fn connect(session: &Session, domid: DomId) -> Result<Child, Failure> {
+    let mut command = command(session, attach::primary(&session.ctx, domid)?, None)?;
+    let failed = |e: std::io::Error| Failure::new(1, format!("connecting the console of domain {domid}: {e}"));
+    let (mut connected, notify) = std::io::pipe().map_err(failed)?;
+    // This end is for the console's program, under the same number.
+    fcntl(&notify, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|e| failed(e.into()))?;
+    let console = command.arg("--start-notify-fd").arg(notify.as_raw_fd().to_string()).spawn().map_err(failed)?;
+    drop(notify);
+    // If it ends without a word, then it has said why on standard error.
+    connected.read(&mut [0]).map_err(failed)?;
+    Ok(console)
+}
+
+fn command(session: &Session, console: Target, escape: Option<&str>) -> Result<Command, Failure> {
+    let candidates = attach::programs(&session.ctx.paths.libexec_bin);
+    let mut command = Command::new(attach::program(&candidates)?);
+    command.args(attach::arguments(console, escape));
+    Ok(command)
 }
 
 fn kind(word: &str) -> Result<ConsoleType, Failure> {

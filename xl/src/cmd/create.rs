@@ -1,6 +1,7 @@
 //! `xl create`: a domain from a configuration file.
 
 use crate::cli::Run;
+use crate::cmd::console;
 use crate::config::load::{self, Loaded, Options};
 use crate::config::xlconf::XlConf;
 use crate::failure::Failure;
@@ -82,8 +83,12 @@ impl Run for Create {
 impl Create {
     /// Creates the domain, lets it run, and sees to it that somebody watches it.
     fn create(&self, session: &Session, loaded: Loaded) -> Result<(), Failure> {
+        if self.vncviewer || self.vncviewer_autopass {
+            return Err(Failure::new(1, "starting a VNC viewer (-V, -A) is not built yet: connect one by hand"));
+        }
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         let domid = birth(session, &loaded.xl_conf, loaded.config)?;
+        let console = if self.console { Some(console::connect(session, domid)?) } else { None };
         if !self.paused {
             control::unpause(&session.ctx, domid)?;
         }
@@ -91,6 +96,9 @@ impl Create {
             (true, _) => {}
             (false, true) => monitor::in_foreground(session, domid, &name)?,
             (false, false) => monitor::start(domid, &name)?,
+        }
+        if let Some(mut console) = console {
+            console.wait().map_err(libxl::Error::from)?;
         }
         Ok(())
     }
