@@ -44,6 +44,7 @@ pub struct Topic {
 }
 
 /// One configuration.
+#[derive(Clone, Debug)]
 pub struct Case {
     /// Topic and number.
     pub name: String,

@@ -86,6 +86,9 @@ impl Run for Convert {
         let form = Form::of(file);
         let settings = form.parse(&source, &mut diagnostics);
         load::report(&diagnostics, &source)?;
+        for key in write::left_out(&settings) {
+            eprintln!("{}: warning: `{key}' is left out: += cannot add to a number", self.file);
+        }
         let text = match form {
             Form::Cfg => write::toml(&settings),
             Form::Toml => write::xl_cfg(&settings),

@@ -2,7 +2,7 @@
 //! as xend had them. What cannot be read is told of and left out; the domain is created without it.
 
 use super::cpu_features::{FEATURES, FIELDS, Field, WORDS, Word};
-use super::diagnostic::{Diagnostics, nearest};
+use super::diagnostic::Diagnostics;
 use super::grammar::Value;
 use super::number;
 use super::reader::Reader;
@@ -48,11 +48,8 @@ fn flag(word: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnost
         set_feature(FEATURES[index], value.text, policy)
     } else {
         let names = FIELDS.iter().map(|f| f.name).chain(FEATURES.iter().map(|f| f.0));
-        let near = nearest(name.text, names);
-        let found = diagnostics.ignored(name.span, format!("unknown CPU feature `{}'", name.text));
-        if let Some(near) = near {
-            found.help(format!("did you mean `{near}'?"));
-        }
+        let message = format!("unknown CPU feature `{}'", name.text);
+        diagnostics.ignored(name.span, message).did_you_mean(name.text, names);
         return;
     };
     if known.is_none() {

@@ -28,6 +28,8 @@ pub(crate) struct Diagnostic {
     pub(crate) help: Option<String>,
     /// The exit status that stock xl has for this error.
     pub(crate) status: i32,
+    /// Whether it is only counted.
+    dropped: bool,
 }
 
 impl Diagnostic {
@@ -40,6 +42,21 @@ impl Diagnostic {
     /// Adds what to do.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Diagnostic {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the name that was probably meant, if there is one. It is not looked for when nobody would see it: in junk
+    /// every word is unknown.
+    pub(crate) fn did_you_mean<'a>(
+        &mut self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Diagnostic {
+        if !self.dropped
+            && let Some(near) = nearest(name, candidates)
+        {
+            self.help = Some(format!("did you mean `{near}'?"));
+        }
         self
     }
 }
@@ -90,8 +107,9 @@ impl Diagnostics {
             Severity::Warning => &mut self.warnings,
         };
         *count += 1;
-        let diagnostic = Diagnostic { severity, span, message, help: None, status: 1 };
-        if *count > MAX_KEPT {
+        let dropped = *count > MAX_KEPT;
+        let diagnostic = Diagnostic { severity, span, message, help: None, status: 1, dropped };
+        if dropped {
             return self.last_dropped.insert(diagnostic);
         }
         self.kept.push(diagnostic);
@@ -175,36 +193,18 @@ fn printable(c: char) -> char {
 }
 
 /// The candidate that is nearest to a mistyped name, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let length = name.chars().count();
-    if length > 64 {
+fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > 64 {
         return None;
     }
-    let allowed = (length / 3).clamp(1, 3);
+    let name = name.to_lowercase();
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (edit_distance(&name.to_lowercase(), candidate), candidate))
+        .map(|candidate| (strsim::osa_distance(&name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance, with a swap of neighbours counted as one.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        rows[i][0] = i;
-        for j in 1..=b.len() {
-            let substituted = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            rows[i][j] = substituted.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                rows[i][j] = rows[i][j].min(rows[i - 2][j - 2] + 1);
-            }
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

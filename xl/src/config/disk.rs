@@ -1,7 +1,7 @@
 //! Disk specifications: positional `target,format,vdev,access`, `key=value`, flags and old prefixes, in any mix
 //! (xl-disk-configuration(5)).
 
-use super::diagnostic::{Diagnostics, nearest};
+use super::diagnostic::Diagnostics;
 use super::keys;
 use super::number;
 use super::source::{Span, Text};
@@ -96,12 +96,9 @@ impl Parser<'_> {
                 port => self.disk.colo_port = port,
             },
             unknown => {
-                let near = nearest(unknown, keys::DISK.iter().map(|(name, _)| *name));
-                let help = near.map_or_else(
-                    || "a target with `=' or `,' in it is written target=..., after all else".to_string(),
-                    |near| format!("did you mean `{near}'?"),
-                );
-                self.error(key.span, format!("a disk has no parameter `{unknown}'")).help(help);
+                self.error(key.span, format!("a disk has no parameter `{unknown}'"))
+                    .help("a target with `=' or `,' in it is written target=..., after all else")
+                    .did_you_mean(unknown, keys::DISK.iter().map(|(name, _)| *name));
                 return None;
             }
         }

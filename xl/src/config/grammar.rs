@@ -9,6 +9,9 @@ use std::collections::HashMap;
 /// Deepest nesting of lists. Nothing of xl's has more than two levels.
 const MAX_DEPTH: usize = 100;
 
+/// Most items of one list. Xen has no use for as many as that of anything.
+const MAX_ITEMS: usize = 10_000;
+
 /// The value of a setting or an item of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -50,6 +53,11 @@ impl Value {
             Kind::List(items) => Some(items),
             _ => None,
         }
+    }
+
+    /// Whether this or a list within it is longer than any list can be meant to be.
+    fn is_endless(&self) -> bool {
+        self.list().is_some_and(|items| items.len() > MAX_ITEMS || items.iter().any(Value::is_endless))
     }
 }
 
@@ -97,6 +105,10 @@ impl Settings {
         append: bool,
         diagnostics: &mut Diagnostics,
     ) {
+        if value.is_endless() {
+            diagnostics.error(name_span, format!("`{name}' has a list of more than {MAX_ITEMS} items"));
+            return;
+        }
         let Some(&index) = self.by_name.get(&name) else {
             self.by_name.insert(name.clone(), self.all.len());
             self.all.push(Setting { name, name_span, value, appended: append, used: Cell::new(false) });
@@ -111,6 +123,9 @@ impl Settings {
         }
         let span = value.span;
         match (&mut setting.value.kind, value.kind) {
+            (Kind::List(items), Kind::List(more)) if items.len() + more.len() > MAX_ITEMS => {
+                diagnostics.error(span, format!("`{name}' has a list of more than {MAX_ITEMS} items"));
+            }
             (Kind::List(items), Kind::List(more)) => items.extend(more),
             (Kind::Number(text) | Kind::String(text), Kind::Number(more) | Kind::String(more)) => {
                 text.push_str(&more);

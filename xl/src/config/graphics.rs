@@ -1,6 +1,6 @@
 //! Displays: PV frame buffers, and VNC, SDL, SPICE and the graphics adapter of HVM guests (xl.cfg(5)).
 
-use super::diagnostic::{Diagnostics, nearest};
+use super::diagnostic::Diagnostics;
 use super::items;
 use super::keys;
 use super::number;
@@ -30,10 +30,9 @@ pub(crate) fn vfb(spec: Text<'_>, diagnostics: &mut Diagnostics) -> DeviceVfb {
             "display" => vfb.sdl.display = text,
             "xauthority" => vfb.sdl.xauthority = text,
             unknown => {
-                let found = diagnostics.ignored(key.span, format!("a vfb has no parameter `{unknown}'"));
-                if let Some(near) = nearest(unknown, keys::VFB.iter().map(|(name, _)| *name)) {
-                    found.help(format!("did you mean `{near}'?"));
-                }
+                diagnostics
+                    .ignored(key.span, format!("a vfb has no parameter `{unknown}'"))
+                    .did_you_mean(unknown, keys::VFB.iter().map(|(name, _)| *name));
             }
         }
     }

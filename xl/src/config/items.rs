@@ -1,6 +1,6 @@
 //! What the specifications of devices have in common: `key=value,key=value`.
 
-use super::diagnostic::{Diagnostics, nearest};
+use super::diagnostic::Diagnostics;
 use super::keys::Shape;
 use super::number;
 use super::source::Text;
@@ -33,11 +33,10 @@ pub(crate) fn pair<'a>(
 /// Tells that a device has no such parameter.
 pub(crate) fn unknown(key: Text<'_>, of: &str, known: &[(&'static str, Shape)], diagnostics: &mut Diagnostics) {
     let names = || known.iter().map(|(name, _)| *name);
-    let help = match nearest(key.text, names()) {
-        Some(near) => format!("did you mean `{near}'?"),
-        None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
-    };
-    diagnostics.error(key.span, format!("{of} has no parameter `{}'", key.text)).help(help);
+    diagnostics
+        .error(key.span, format!("{of} has no parameter `{}'", key.text))
+        .help(format!("it has {}", names().collect::<Vec<_>>().join(", ")))
+        .did_you_mean(key.text, names());
 }
 
 /// Sets a value that has names. Whether it was one of them.

@@ -17,7 +17,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// Larger files are no configurations.
-const MAX_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The same for TOML, of which a parser keeps many times its length.
+const MAX_TOML_BYTES: u64 = 256 << 10;
 
 /// libxl's ERROR_FAIL as an exit status.
 const FAILED: u8 = 3;
@@ -129,16 +132,17 @@ pub(crate) fn read_with_settings(file: &Path, settings: &[String]) -> Result<Sou
 
 /// The text of a file; `-` is standard input.
 pub(crate) fn read_source(file: &Path) -> Result<Source, Failure> {
+    let limit = if Form::of(file) == Form::Toml { MAX_TOML_BYTES } else { MAX_BYTES };
     let mut bytes = Vec::new();
     let read = match file.to_str() {
-        Some("-") => io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes),
-        _ => File::open(file).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)),
+        Some("-") => io::stdin().lock().take(limit + 1).read_to_end(&mut bytes),
+        _ => File::open(file).and_then(|f| f.take(limit + 1).read_to_end(&mut bytes)),
     };
     let name = file.display();
     match read {
         Err(e) => Err(Failure::new(FAILED, format!("cannot read the configuration {name}: {e}"))),
-        Ok(_) if bytes.len() as u64 > MAX_BYTES => {
-            Err(Failure::new(FAILED, format!("{name} is no configuration: more than {} MiB", MAX_BYTES >> 20)))
+        Ok(_) if bytes.len() as u64 > limit => {
+            Err(Failure::new(FAILED, format!("{name} is no configuration: more than {} KiB", limit >> 10)))
         }
         Ok(_) => Ok(Source::new(&name.to_string(), &bytes)),
     }

@@ -1,6 +1,6 @@
 //! Host PCI devices, `[D:]B:D.F[@vslot],key=value...`, and reserved device memory (xl-pci-configuration(5)).
 
-use super::diagnostic::{Diagnostics, nearest};
+use super::diagnostic::Diagnostics;
 use super::keys;
 use super::number;
 use super::source::Text;
@@ -21,6 +21,9 @@ pub(crate) fn parse(spec: Text<'_>, pci: &mut DevicePci, diagnostics: &mut Diagn
         Err(e) => {
             let found = diagnostics.error(e.place.span, format!("{} in the PCI device `{}'", e.message, spec.text));
             found.status(e.status).help(e.help);
+            if e.is_unknown_option {
+                found.did_you_mean(e.place.text, keys::PCI.iter().map(|(name, _)| *name));
+            }
             false
         }
     }
@@ -29,12 +32,13 @@ pub(crate) fn parse(spec: Text<'_>, pci: &mut DevicePci, diagnostics: &mut Diagn
 struct Wrong<'a> {
     place: Text<'a>,
     message: String,
-    help: String,
+    help: &'static str,
     status: i32,
+    is_unknown_option: bool,
 }
 
-fn wrong<'a>(place: Text<'a>, message: impl Into<String>, help: impl Into<String>) -> Wrong<'a> {
-    Wrong { place, message: message.into(), help: help.into(), status: INVALID }
+fn wrong<'a>(place: Text<'a>, message: impl Into<String>, help: &'static str) -> Wrong<'a> {
+    Wrong { place, message: message.into(), help, status: INVALID, is_unknown_option: false }
 }
 
 const BDF_HELP: &str = "an address is [DDDD:]BB:DD.F in hex, F up to 7 or * for all functions, as 0000:01:00.0";
@@ -91,9 +95,8 @@ fn option<'a>(key: Text<'a>, value: Text<'a>, pci: &mut DevicePci, has_address: 
         }
         "name" => pci.name = Some(value.text.to_string()),
         unknown => {
-            let near = nearest(unknown, keys::PCI.iter().map(|(name, _)| *name));
-            let help = near.map_or("see xl-pci-configuration(5)".to_string(), |near| format!("did you mean `{near}'?"));
-            return Err(wrong(key, format!("unknown option `{unknown}'"), help));
+            let wrong = wrong(key, format!("unknown option `{unknown}'"), "see xl-pci-configuration(5)");
+            return Err(Wrong { is_unknown_option: true, ..wrong });
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Typed access to settings, with the rules of stock xl: a value of the wrong kind is told of and not used.
 
-use super::diagnostic::{Diagnostic, Diagnostics, nearest};
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grammar::{Setting, Settings, Value};
 use super::number;
 use super::source::{Span, Text};
@@ -166,10 +166,9 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let shown: String = setting.name.chars().take(64).collect();
-            let found = self.diagnostics.ignored(setting.name_span, format!("unknown key `{shown}'"));
-            if let Some(near) = nearest(&setting.name, known.clone()) {
-                found.help(format!("did you mean `{near}'?"));
-            }
+            self.diagnostics
+                .ignored(setting.name_span, format!("unknown key `{shown}'"))
+                .did_you_mean(&setting.name, known.clone());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Network devices: `mac=...,bridge=...` (xl-network-configuration(5)).
 
-use super::diagnostic::{Diagnostics, nearest};
+use super::diagnostic::Diagnostics;
 use super::keys;
 use super::number;
 use super::source::Text;
@@ -68,10 +68,9 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
 
 fn unrecognized(token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
     let key = token.text.split('=').next().unwrap_or_default();
-    let found = diagnostics.ignored(token.span, format!("a vif has no parameter `{key}'"));
-    if let Some(near) = nearest(key, keys::VIF.iter().map(|(name, _)| *name)) {
-        found.help(format!("did you mean `{near}'?"));
-    }
+    diagnostics
+        .ignored(token.span, format!("a vif has no parameter `{key}'"))
+        .did_you_mean(key, keys::VIF.iter().map(|(name, _)| *name));
     false
 }
 

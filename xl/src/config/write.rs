@@ -5,11 +5,22 @@ use super::keys::{self, Item, ItemForm, Shape};
 use super::number;
 use std::fmt::Write;
 
-/// Settings in the order of their places in the source.
+/// The settings that say something, in the order of their places in the source.
 fn in_order(settings: &Settings) -> Vec<&Setting> {
-    let mut all: Vec<&Setting> = settings.iter().collect();
+    let mut all: Vec<&Setting> = settings.iter().filter(|s| !is_void(s)).collect();
     all.sort_by_key(|s| s.name_span.start);
     all
+}
+
+/// The keys whose settings have no effect and are not written: numbers to which something was added.
+pub(crate) fn left_out(settings: &Settings) -> impl Iterator<Item = &str> {
+    settings.iter().filter(|s| is_void(s)).map(|s| s.name.as_str())
+}
+
+/// Whether `+=` was the last word on a number, so that xl ignores it. The other form has no words for that.
+fn is_void(setting: &Setting) -> bool {
+    let is_number = |key: &keys::Key| matches!(key.shape, Shape::Bool | Shape::Integer);
+    setting.appended && setting.value.list().is_none() && keys::find(&setting.name).is_some_and(is_number)
 }
 
 /// The settings in the form of xl.cfg, which stock xl reads too.
@@ -99,22 +110,23 @@ fn toml_string(text: &str) -> String {
 
 /// A device as the pairs of a table, if it is written so that they say the same.
 fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
-    let specs: Vec<&str> = match (item.form, &value.kind) {
-        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => pieces(spec, item),
-        (ItemForm::List, Kind::List(items)) => items.iter().map(|v| v.atom().map(|t| t.text)).collect::<Option<_>>()?,
+    let specs: Vec<String> = match (item.form, &value.kind) {
+        (ItemForm::Pairs, Kind::String(spec)) if item.keys == keys::DISK => named_disk(spec)?,
+        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => {
+            spec.split(',').map(|piece| piece.trim_start().to_string()).filter(|piece| !piece.is_empty()).collect()
+        }
+        (ItemForm::List, Kind::List(items)) => {
+            items.iter().map(|v| v.atom().map(|t| t.text.to_string())).collect::<Option<_>>()?
+        }
         _ => return None,
     };
     let mut pairs: Vec<(String, String)> = Vec::new();
-    for spec in specs {
+    for spec in &specs {
         let (key, text) = match spec.split_once('=') {
             Some((key, text)) => (key, Some(text)),
-            None => (spec, None),
+            None => (spec.as_str(), None),
         };
-        let (key, negated) = match key {
-            "untrusted" => ("trusted", true),
-            "no-discard" | "no-colo" => (&key[3..], true),
-            key => (key, false),
-        };
+        let (key, negated) = plain_flag(key);
         let (_, shape) = item.keys.iter().find(|(known, _)| *known == key)?;
         let text = match (text, shape) {
             (None, Shape::Bool) if item.form == ItemForm::Pairs => (!negated).to_string(),
@@ -133,18 +145,43 @@ fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
     (!pairs.is_empty()).then_some(pairs)
 }
 
-/// The parameters of a string; a disk's target goes to its end.
-fn pieces(spec: &str, item: Item) -> Vec<&str> {
-    let mut rest = spec;
-    let mut pieces = Vec::new();
-    while !rest.is_empty() {
-        let is_target = item.keys == keys::DISK && rest.trim_start().starts_with("target=");
-        let (piece, after) = if is_target { (rest, "") } else { rest.split_once(',').unwrap_or((rest, "")) };
-        pieces.push(piece.trim_start());
-        rest = after;
+/// The name of a flag, and whether this word says no to it.
+fn plain_flag(word: &str) -> (&str, bool) {
+    match word {
+        "untrusted" => ("trusted", true),
+        "no-discard" | "no-colo" => (&word[3..], true),
+        word => (word, false),
     }
-    pieces.retain(|piece| !piece.is_empty());
-    pieces
+}
+
+/// The parameters of a disk, those known by their place with the names they have in a table. None if the target has
+/// an old prefix or is left out: its place has another meaning then.
+fn named_disk(spec: &str) -> Option<Vec<String>> {
+    let mut places = ["target", "format", "vdev", "access"].into_iter();
+    let mut named = Vec::new();
+    let mut rest = spec.trim_start();
+    while !rest.is_empty() {
+        // The target goes to the end of the string.
+        let (piece, after) =
+            if rest.starts_with("target=") { (rest, "") } else { rest.split_once(',').unwrap_or((rest, "")) };
+        rest = after.trim_start();
+        let is_flag = keys::DISK.contains(&(plain_flag(piece).0, Shape::Bool));
+        if piece.contains('=') || is_flag {
+            named.push(piece.to_string());
+            continue;
+        }
+        match (places.next()?, piece) {
+            ("target", piece) if piece.is_empty() || piece.contains(':') => return None,
+            ("vdev", piece) => {
+                let (vdev, kind) = piece.split_once(':').unwrap_or((piece, ""));
+                named.push(format!("vdev={vdev}"));
+                named.extend((!kind.is_empty()).then(|| format!("devtype={kind}")));
+            }
+            (_, "") => {}
+            (place, piece) => named.push(format!("{place}={piece}")),
+        }
+    }
+    Some(named)
 }
 
 /// Whether TOML would read and write the number just as it is here.
@@ -182,8 +219,24 @@ mod tests {
     }
 
     #[test]
+    fn places_get_names() {
+        let table = toml(&settings("disk = [ \"/a,,hdc:cdrom,r,discard\" ]\n", Form::Cfg));
+        let pairs = "target = \"/a\"\nvdev = \"hdc\"\ndevtype = \"cdrom\"\naccess = \"r\"\ndiscard = true\n";
+        assert_eq!(table, format!("\n[[disk]]\n{pairs}"));
+    }
+
+    #[test]
+    fn a_number_that_was_added_to_is_left_out() {
+        let settings = settings("memory = 1\nmemory += 2\nextra = 'a'\nextra += 'b'\n", Form::Cfg);
+        assert_eq!(toml(&settings), "extra = \"ab\"\n");
+        assert_eq!(left_out(&settings).collect::<Vec<_>>(), ["memory"]);
+    }
+
+    #[test]
     fn what_is_no_table_stays_a_string() {
-        for value in ["[ \"/a,raw,xvda,w\" ]", "[ \"vdev=a,vdev=b\" ]", "[ \"\" ]", "[ \"odd=1\" ]"] {
+        for value in
+            ["[ \"phy:/a,xvda,w\" ]", "[ \",hdc:cdrom,r\" ]", "[ \"vdev=a,vdev=b\" ]", "[ \"\" ]", "[ \"odd=1\" ]"]
+        {
             let cfg = format!("disk = {value}\n");
             let toml = toml(&settings(&cfg, Form::Cfg));
             assert_eq!(xl_cfg(&settings(&toml, Form::Toml)), cfg, "{toml}");

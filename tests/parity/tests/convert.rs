@@ -1,0 +1,38 @@
+//! `xl convert`: a configuration says the same in both forms. Stock xl is not asked here.
+
+use parity::cases::{self, Case};
+use parity::compare::runner;
+use parity::runner::Runner;
+use parity::{combine, reference};
+
+/// Whether xl takes the configuration, and what is lost on the way to TOML and back.
+fn round_trip(runner: &Runner, case: &Case) -> (bool, Option<String>) {
+    let [cfg, toml, back] = ["cfg", "toml", "back.cfg"].map(|end| format!("{}.{end}", case.name));
+    runner.write(&cfg, &case.text).expect("writing a configuration");
+    let show = |file: &str| runner.call_ours(&["-N", "create", "-q", file]).expect("xl runs");
+    let (original, _) = show(&cfg);
+    if original.status != Some(0) {
+        return (false, None);
+    }
+    for (from, to) in [(&cfg, &toml), (&toml, &back)] {
+        let (converted, messages) = runner.call_ours(&["convert", from, to]).expect("xl runs");
+        if converted.status != Some(0) {
+            return (true, Some(format!("{from} is not converted: {messages}\n{}", case.text)));
+        }
+        let (shown, messages) = show(to);
+        if shown != original {
+            return (true, Some(format!("{to} says something else\n{}{messages}", case.text)));
+        }
+    }
+    (true, None)
+}
+
+#[test]
+fn nothing_is_lost_in_toml() {
+    let runner = runner("convert");
+    let all = [reference::cases(), cases::all(), combine::cases(1, 100)].concat();
+    let trips: Vec<(bool, Option<String>)> = all.iter().map(|case| round_trip(&runner, case)).collect();
+    println!("{} configurations there and back", trips.iter().filter(|(taken, _)| *taken).count());
+    let lost: Vec<String> = trips.into_iter().filter_map(|(_, lost)| lost).collect();
+    assert!(lost.is_empty(), "{} are not the same:\n{}", lost.len(), lost.join("\n"));
+}
