@@ -20,7 +20,8 @@ pub struct Seen {
 
 /// Both programs.
 pub struct Runner {
-    stock: Stock,
+    /// Stock xl, and what came with it.
+    pub stock: Stock,
     ours: PathBuf,
     directory: PathBuf,
 }

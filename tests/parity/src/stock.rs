@@ -8,6 +8,7 @@ use std::process::Command;
 /// What stock xl needs to run.
 const PACKAGES: &[&str] = &[
     "xen-utils-4.17",
+    "xen-utils-common",
     "libxenmisc4.17",
     "libxencall1",
     "libxendevicemodel1",
@@ -35,6 +36,8 @@ pub struct Stock {
     pub libraries: PathBuf,
     /// What stands in for Xen.
     pub shim: PathBuf,
+    /// The configurations that Debian's packages bring: `xl.conf`, `xlexample.*`.
+    pub examples: PathBuf,
     /// What gives a program another xl.conf, by `REDIRECT_XL_CONF`.
     pub redirect: PathBuf,
 }
@@ -51,12 +54,13 @@ impl Stock {
             program: root.join("usr/lib/xen-4.17/bin/xl"),
             libraries: root.join("usr/lib/x86_64-linux-gnu"),
             shim: root.join("noxen.so"),
+            examples: root.join("etc/xen"),
             redirect: root.join("redirect.so"),
         };
         // The tests are processes of their own and start at once: one makes, the others wait.
         let lock = File::create(cache.join("lock"))?;
         lock.lock()?;
-        if !stock.program.exists() {
+        if !stock.program.exists() || !stock.examples.exists() {
             unpack(&cache, &root)?;
         }
         for (source, shim) in [("shim/noxen.c", &stock.shim), ("shim/redirect.c", &stock.redirect)] {

@@ -99,6 +99,7 @@ fn toml_value(value: &Value, shape: Option<Shape>) -> String {
             (Some(Shape::Bool | Shape::Integer | Shape::IntegerOrChoice(_) | Shape::StringsOrBool), Some(number)) => {
                 number.to_string()
             }
+            (Some(Shape::Number), _) if is_plain_number(text) => text.clone(),
             _ => toml_string(text),
         },
     }
