@@ -29,14 +29,20 @@ pub struct Runner {
 impl Runner {
     /// Builds ours. The directory is where the configurations go.
     pub fn new(stock: Stock, name: &str) -> Result<Runner> {
+        Runner::of_profile(stock, name, "dev")
+    }
+
+    /// The same, with ours as this profile of cargo has it.
+    pub fn of_profile(stock: Stock, name: &str, profile: &str) -> Result<Runner> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-        let built =
-            Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "xl"]).current_dir(&root).status()?;
+        let build = ["build", "--quiet", "--package", "xl", "--profile", profile];
+        let built = Command::new(env!("CARGO")).args(build).current_dir(&root).status()?;
         ensure!(built.success(), "building xl failed");
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
         let directory = root.join("target/parity/cases").join(name);
         std::fs::create_dir_all(&directory)?;
-        Ok(Runner { stock, ours: target.join("debug/xl"), directory })
+        let ours = target.join(if profile == "dev" { "debug" } else { profile }).join("xl");
+        Ok(Runner { stock, ours, directory })
     }
 
     /// What stock xl and ours make of a configuration, shown as `xl -N create` shows it.
@@ -58,44 +64,44 @@ impl Runner {
 
     /// The same, on a host with this file as its xl.conf.
     pub fn call_with_xl_conf(&self, conf: &str, arguments: &[&str]) -> Result<(Seen, Seen, String)> {
-        let stock = self.stock(conf, arguments)?;
-        let ours = self.ours(conf, arguments)?;
+        let stock = self.stock_command(conf, &[], arguments).output().context("running stock xl")?;
+        let ours = self.our_command(conf, &[], arguments).output().context("running xl")?;
         let stderr = String::from_utf8_lossy(&ours.stderr).into_owned();
         // Firmware is where each was built to look for it.
         let our_firmware = self.ours.join("../../lib/xen/boot");
         Ok((seen(stock, FIRMWARE), seen(ours, &normal(&our_firmware)), stderr))
     }
 
-    /// What ours alone makes of a call: status and standard output.
+    /// What ours alone makes of a call, and what it says on standard error.
     pub fn call_ours(&self, arguments: &[&str]) -> Result<(Seen, String)> {
-        let ours = self.ours("none", arguments)?;
+        let ours = self.our_command("none", &[], arguments).output().context("running xl")?;
         let stderr = String::from_utf8_lossy(&ours.stderr).into_owned();
         Ok((seen(ours, FIRMWARE), stderr))
     }
 
-    fn ours(&self, conf: &str, arguments: &[&str]) -> Result<Output> {
-        let output = Command::new(&self.ours)
-            .args(arguments)
-            .current_dir(&self.directory)
-            .env("LD_PRELOAD", &self.stock.redirect)
-            .env("REDIRECT_XL_CONF", conf)
-            .env("XL_DRYRUN_HOST", format!("cpus={CPUS},nodes={NODES}"))
-            .output();
-        output.context("running xl")
+    /// A call of ours, under another program if one is given.
+    pub fn our_command(&self, conf: &str, under: &[&str], arguments: &[&str]) -> Command {
+        let mut command = self.command(&self.ours, conf, under, arguments);
+        command.env("LD_PRELOAD", &self.stock.redirect).env("XL_DRYRUN_HOST", format!("cpus={CPUS},nodes={NODES}"));
+        command
     }
 
-    fn stock(&self, conf: &str, arguments: &[&str]) -> Result<Output> {
-        let preloaded = format!("{}:{}", self.stock.shim.display(), self.stock.redirect.display());
-        let output = Command::new(&self.stock.program)
-            .args(arguments)
-            .current_dir(&self.directory)
+    /// A call of stock xl, under another program if one is given.
+    pub fn stock_command(&self, conf: &str, under: &[&str], arguments: &[&str]) -> Command {
+        let mut command = self.command(&self.stock.program, conf, under, arguments);
+        command
             .env("LD_LIBRARY_PATH", &self.stock.libraries)
-            .env("LD_PRELOAD", preloaded)
-            .env("REDIRECT_XL_CONF", conf)
+            .env("LD_PRELOAD", format!("{}:{}", self.stock.shim.display(), self.stock.redirect.display()))
             .env("NOXEN_CPUS", CPUS.to_string())
-            .env("NOXEN_NODES", NODES.to_string())
-            .output();
-        output.context("running stock xl")
+            .env("NOXEN_NODES", NODES.to_string());
+        command
+    }
+
+    fn command(&self, program: &Path, conf: &str, under: &[&str], arguments: &[&str]) -> Command {
+        let mut words = under.iter().map(|word| word.as_ref()).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(arguments).current_dir(&self.directory).env("REDIRECT_XL_CONF", conf);
+        command
     }
 }
 

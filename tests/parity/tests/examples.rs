@@ -1,4 +1,4 @@
-//! Whole configurations as people write them: those that come with Xen and Debian, and our own in `examples/`, with the
+//! Whole configurations as people write them: those that come with Xen and Debian, and our own in `guests/`, with the
 //! constructs of many origins.
 
 use parity::cases::Case;
@@ -24,7 +24,7 @@ fn text_of(file: &Path) -> String {
 
 #[test]
 fn our_examples_are_read_alike() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
     let cases: Vec<Case> = files(&directory, |name| name.ends_with(".cfg"))
         .iter()
         .map(|file| Case { name: name_of(file), text: text_of(file) })
@@ -58,7 +58,7 @@ fn debians_examples_are_read_alike() {
 /// A configuration in TOML and the same in xl.cfg's form, side by side.
 #[test]
 fn toml_examples_say_what_their_twins_say() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
     let runner = runner("twins");
     let twins = files(&directory, |name| name.ends_with(".toml"));
     assert!(twins.len() >= 3, "{twins:?}");
