@@ -169,7 +169,7 @@ impl ShutdownReason {
 }
 
 /// A domain as `XEN_DOMCTL_getdomaininfo` tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DomainInfo {
     /// Its number.
     pub domid: DomId,

@@ -21,6 +21,7 @@ pub mod logdirty;
 pub mod memory;
 pub mod migrate;
 pub mod pv;
+mod resume;
 pub mod stream;
 pub mod types;
 pub mod vcpu;

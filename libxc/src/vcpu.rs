@@ -97,7 +97,7 @@ impl Xc {
         Ok(Affinity { hard: hard_map.to_vec(), soft: soft_map.to_vec() })
     }
 
-    /// The registers of a 64-bit PV vCPU.
+    /// The registers of a vCPU of a 64-bit PV guest, or of a PVH or HVM guest.
     pub fn pv_context(&self, domid: DomId, vcpu: u32) -> Result<PvContext> {
         let context = Buffer::<PvContext>::zeroed(self, 1)?;
         let args = context_args(vcpu, &context);
@@ -106,7 +106,7 @@ impl Xc {
         Ok(context[0])
     }
 
-    /// Sets the registers of a 64-bit PV vCPU.
+    /// Sets the registers of a vCPU of a 64-bit PV guest, or of a PVH or HVM guest.
     pub fn set_pv_context(&self, domid: DomId, vcpu: u32, context: &PvContext) -> Result<()> {
         let context = Buffer::of(self, std::slice::from_ref(context))?;
         let args = context_args(vcpu, &context);

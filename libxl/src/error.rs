@@ -169,3 +169,9 @@ impl From<libxc::image::Error> for Error {
         Error::fail(e.to_string())
     }
 }
+
+impl From<crate::stream::StreamError> for Error {
+    fn from(e: crate::stream::StreamError) -> Error {
+        Error::fail(format!("the stream: {e}"))
+    }
+}

@@ -14,6 +14,7 @@ pub mod host;
 pub mod lock;
 pub mod logfile;
 pub mod paths;
+mod save_helper;
 pub mod stream;
 pub mod types;
 pub mod userdata;

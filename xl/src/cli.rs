@@ -4,8 +4,8 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    attach, config_update, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, sched,
-    schema, unbuilt, vcpu,
+    attach, config_update, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, name, save,
+    sched, schema, unbuilt, vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;
@@ -123,9 +123,9 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     built::<lifecycle::Unpause>("unpause", "Unpause a paused domain"),
     built::<console::Console>("console", "Attach to domain's console"),
     planned("vncviewer", "Attach to domain's VNC server.", unbuilt::vncviewer),
-    planned("save", "Save a domain state to restore later", unbuilt::save).refuses_surplus(1),
+    built::<save::Save>("save", "Save a domain state to restore later").refuses_surplus(1),
     planned("migrate", "Migrate a domain to another host", unbuilt::migrate),
-    planned("restore", "Restore a domain from a saved state", unbuilt::restore).takes_any_number(),
+    built::<save::Restore>("restore", "Restore a domain from a saved state").takes_any_number(),
     planned("migrate-receive", "Restore a domain from a saved state", unbuilt::migrate_receive).refuses_surplus(1),
     planned("dump-core", "Core dump a domain", unbuilt::dump_core),
     planned("cd-insert", "Insert a cdrom into a guest's cd drive", unbuilt::cd_insert).dry_run(),
@@ -199,8 +199,8 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     planned("usbdev-detach", "Detach a USB device from a domain", unbuilt::usbdev_detach).refuses_surplus(1),
     planned("usb-list", "List information about all USB controllers and devices for a domain", unbuilt::domain).refuses_surplus(255),
     planned("qemu-monitor-command", "Issue a qemu monitor command to the device model of a domain", unbuilt::qemu_monitor_command).refuses_surplus(1),
-    planned("suspend", "Suspend a domain to RAM", unbuilt::domain).newer(),
-    planned("resume", "Resume a domain from RAM", unbuilt::domain).newer(),
+    built::<save::Suspend>("suspend", "Suspend a domain to RAM").newer(),
+    built::<save::Resume>("resume", "Resume a domain from RAM").newer(),
     planned("dt-overlay", "Add, remove or attach a device tree overlay (Arm)", unbuilt::dt_overlay).newer(),
     planned("xenstore-quota-get", "Show the xenstore quota of a domain or of all", unbuilt::xenstore_quota_get).newer(),
     planned("xenstore-quota-set", "Set the xenstore quota of a domain or of all", unbuilt::xenstore_quota_set).newer().takes_any_number(),

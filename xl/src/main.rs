@@ -8,6 +8,8 @@ mod failure;
 mod log;
 mod monitor;
 mod output;
+mod saved;
+mod saved_file;
 mod session;
 
 use cli::Call;

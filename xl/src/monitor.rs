@@ -29,8 +29,39 @@ const MARK: &str = "--domain-monitor";
 /// What the monitor says when it waits.
 const READY: &str = "ready";
 
+/// Who stays with a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watching {
+    /// Nobody (`-e`).
+    Nobody,
+    /// This process (`-F`).
+    Foreground,
+    /// A monitor.
+    Background,
+}
+
+impl Watching {
+    /// What the options of `xl create` and its kin ask for.
+    pub(crate) fn of(nobody: bool, foreground: bool) -> Watching {
+        match (nobody, foreground) {
+            (true, _) => Watching::Nobody,
+            (false, true) => Watching::Foreground,
+            (false, false) => Watching::Background,
+        }
+    }
+}
+
+/// Sees to it that somebody stays with a domain.
+pub(crate) fn watch(session: &Session, domid: DomId, name: &str, who: Watching) -> Result<(), Failure> {
+    match who {
+        Watching::Nobody => Ok(()),
+        Watching::Foreground => in_foreground(session, domid, name),
+        Watching::Background => start(domid, name),
+    }
+}
+
 /// Starts a monitor for a domain, and returns when it waits.
-pub(crate) fn start(domid: DomId, name: &str) -> Result<(), Failure> {
+fn start(domid: DomId, name: &str) -> Result<(), Failure> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new(3, format!("starting the monitor of domain {domid}: {why} (the domain runs on without it)"))
     };
@@ -82,7 +113,7 @@ pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
 }
 
 /// Stays with a domain without becoming a process of its own (`xl create -F`).
-pub(crate) fn in_foreground(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
+fn in_foreground(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
     let watch = session.ctx.xs()?.watch("@releaseDomain").map_err(libxl::Error::from)?;
     follow(session, &watch, domid, name)
 }
@@ -114,11 +145,14 @@ pub(crate) fn follow(session: &Session, watch: &Watch, domid: DomId, name: &str)
     }
 }
 
-/// Waits until the domain shuts down; `None` if it is destroyed instead.
+/// Waits until the domain shuts down; `None` if it is destroyed instead. A domain that suspends is being saved: it is
+/// destroyed or goes on soon, and its monitor stays.
 fn wait_for_shutdown(ctx: &Ctx, watch: &Watch, domid: DomId) -> Result<Option<Reason>, Failure> {
     let end = event::wait_until(ctx, watch, Deadline::NEVER, "the domain's end", || {
         Ok(match ctx.xc()?.domain(domid)? {
-            Some(info) if !info.flags.contains(DomainFlags::DYING) => info.shutdown_reason.map(Some),
+            Some(info) if !info.flags.contains(DomainFlags::DYING) => {
+                info.shutdown_reason.filter(|reason| *reason != Reason::Suspend).map(Some)
+            }
             _ => Some(None),
         })
     });

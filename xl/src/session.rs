@@ -4,7 +4,9 @@ use crate::cli::Globals;
 use crate::failure::Failure;
 use libxc::DomId;
 use libxl::domain::info;
+use libxl::event::Cancel;
 use libxl::{Ctx, Paths};
+use nix::sys::signal::Signal;
 use std::path::{Path, PathBuf};
 
 /// One run of the program.
@@ -20,6 +22,13 @@ impl Session {
     pub(crate) fn new(globals: Globals) -> Session {
         let paths = Paths::installed(&prefix()).with_environment(|name| std::env::var_os(name));
         Session { globals, ctx: Ctx::new(paths) }
+    }
+
+    /// The same run, in which ^C and SIGTERM end what is waited for: what was done so far is taken back then.
+    pub(crate) fn cancellable(&self) -> Result<Session, Failure> {
+        let mut ctx = Ctx::new(self.ctx.paths.clone());
+        ctx.cancel = Some(Cancel::on(&[Signal::SIGINT, Signal::SIGTERM])?);
+        Ok(Session { globals: self.globals.clone(), ctx })
     }
 
     /// The domain that an argument names: by number, name or UUID.

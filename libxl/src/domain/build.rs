@@ -63,8 +63,15 @@ pub(super) fn memory(
     built.with_context(|| format!("loading {}", images.kernel.file))
 }
 
-/// Writes the nodes of a built domain, all or none.
-pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &Channels, built: &Built) -> Result<()> {
+/// Writes the nodes of a built domain, all or none. Of one that has `booted` from images they tell which.
+pub(super) fn nodes(
+    ctx: &Ctx,
+    config: &DomainConfig,
+    domid: DomId,
+    channels: &Channels,
+    built: &Built,
+    booted: bool,
+) -> Result<()> {
     let b_info = &config.b_info;
     let plan = nodes::built(&nodes::Built {
         domid,
@@ -76,7 +83,7 @@ pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &C
         store: Ring { port: channels.store.port, frame: built.store_frame },
         console: Ring { port: channels.console.port, frame: built.console_frame },
         console_backend: channels.console.domid,
-        image: image(b_info),
+        image: image(b_info, booted),
         start_time: now(),
     });
     ctx.xs()?.run_atomic(|batch: &mut Batch| plan.iter().for_each(|node| node.queue(batch)))
@@ -101,13 +108,11 @@ fn online(b_info: &DomainBuildInfo) -> Vec<bool> {
     (0..b_info.max_vcpus).map(|vcpu| b_info.avail_vcpus.contains(vcpu)).collect()
 }
 
-fn image(b_info: &DomainBuildInfo) -> Image<'_> {
+fn image(b_info: &DomainBuildInfo, booted: bool) -> Image<'_> {
+    let told = [&b_info.kernel, &b_info.ramdisk, &b_info.cmdline];
+    let [kernel, ramdisk, cmdline] = told.map(|text| text.as_deref().filter(|_| booted));
     match b_info.domain_type() {
-        DomainType::Pv => Image::Pv {
-            kernel: b_info.kernel.as_deref().unwrap_or_default(),
-            ramdisk: b_info.ramdisk.as_deref(),
-            cmdline: b_info.cmdline.as_deref(),
-        },
+        DomainType::Pv => Image::Pv { kernel, ramdisk, cmdline },
         _ => Image::Pvh,
     }
 }

@@ -1,9 +1,11 @@
 //! A domain's birth, top to bottom.
 
+use super::preflight::Images;
+use super::restore::Incoming;
 use super::undo::Undo;
 use super::{build, console, destroy, make, platform, preflight, sched};
 use crate::error::{ErrorKind, Result, ResultExt};
-use crate::types::DomainConfig;
+use crate::types::{DomainConfig, Scheduler};
 use crate::userdata::Userdata;
 use crate::{Ctx, defaults};
 use libxc::DomId;
@@ -22,22 +24,39 @@ pub struct Options {
 /// The chain of step, object and cause. Nothing of the domain is left then, nor after the context's
 /// [`Cancel`](crate::event::Cancel) fired; what could not be removed is told in the error's notes.
 pub fn create(ctx: &Ctx, given: &DomainConfig, options: &Options) -> Result<DomId> {
-    let mut undo = Undo::new();
     let name = given.c_info.name.as_deref().unwrap_or("a domain without a name");
-    match steps(ctx, given, options, &mut undo) {
+    birth(ctx, given, options, None).with_context(|| format!("creating {name}"))
+}
+
+/// Creates a domain from its images, or from a stream where there is one.
+pub(super) fn birth(ctx: &Ctx, given: &DomainConfig, options: &Options, stream: Option<Incoming<'_>>) -> Result<DomId> {
+    let mut undo = Undo::new();
+    match steps(ctx, given, options, stream, &mut undo) {
         Ok(domid) => {
             undo.keep();
             Ok(domid)
         }
-        Err(e) => Err(undo.fail(e).context(format!("creating {name}"))),
+        Err(e) => Err(undo.fail(e)),
     }
 }
 
-fn steps<'a>(ctx: &'a Ctx, given: &DomainConfig, options: &Options, undo: &mut Undo<'a>) -> Result<DomId> {
+/// Where a domain's memory and processors come from.
+enum Origin<'s> {
+    Images(Box<Images>),
+    Stream(Incoming<'s>),
+}
+
+fn steps<'a>(
+    ctx: &'a Ctx,
+    given: &DomainConfig,
+    options: &Options,
+    stream: Option<Incoming<'_>>,
+    undo: &mut Undo<'a>,
+) -> Result<DomId> {
     let mut config = given.clone();
     defaults::apply(&mut config, ctx)?;
     // libxl gives this kind whatever went wrong from here on; exit statuses follow from it.
-    after_defaults(ctx, given, &mut config, options, undo).map_err(|e| match e.kind() {
+    after_defaults(ctx, given, &mut config, options, stream, undo).map_err(|e| match e.kind() {
         ErrorKind::Aborted => e,
         _ => e.with_kind(ErrorKind::Fail),
     })
@@ -48,9 +67,18 @@ fn after_defaults<'a>(
     given: &DomainConfig,
     config: &mut DomainConfig,
     options: &Options,
+    stream: Option<Incoming<'_>>,
     undo: &mut Undo<'a>,
 ) -> Result<DomId> {
-    let images = preflight::check(ctx, config)?;
+    preflight::check(ctx, config)?;
+    let origin = match stream {
+        Some(stream) => {
+            // The scheduler may be another than where the guest was: what fits this one's is taken.
+            config.b_info.sched_params.sched = Scheduler::Unknown;
+            Origin::Stream(stream)
+        }
+        None => Origin::Images(Box::new(preflight::images(config)?)),
+    };
     check_cancel(ctx)?;
 
     let domid = make::domain(ctx, config)?;
@@ -59,11 +87,18 @@ fn after_defaults<'a>(
     let channels = platform::prepare(ctx, config, domid, options.utc_offset)?;
     check_cancel(ctx)?;
 
-    let built = build::memory(ctx, config, domid, &images, &channels)?;
+    let booted = matches!(origin, Origin::Images(_));
+    let built = match origin {
+        Origin::Images(images) => {
+            platform::cpuid(ctx, &config.b_info, domid, false)?;
+            build::memory(ctx, config, domid, &images, &channels)?
+        }
+        Origin::Stream(stream) => stream.memory(ctx, config, domid, &channels)?,
+    };
     sched::set(ctx, domid, &config.b_info.sched_params)?;
     check_cancel(ctx)?;
 
-    build::nodes(ctx, config, domid, &channels, &built).context("xenstore nodes")?;
+    build::nodes(ctx, config, domid, &channels, &built, booted).context("xenstore nodes")?;
     build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
     console::wait(ctx, domid, channels.console.domid).context("console")?;
     check_cancel(ctx)?;

@@ -21,11 +21,16 @@ pub mod name;
 pub mod nodes;
 mod platform;
 mod preflight;
+pub mod restore;
+pub mod save;
 pub mod sched;
 pub mod shutdown;
+pub mod suspend;
 mod undo;
 pub mod vcpu;
 
 pub use create::{Options, create};
 pub use destroy::destroy;
 pub use make::{ANY_DOMID, RANDOM_DOMID};
+pub use restore::restore;
+pub use save::save;

@@ -200,8 +200,8 @@ pub struct Built<'a> {
 pub enum Image<'a> {
     /// A paravirtual kernel.
     Pv {
-        /// Path of the kernel.
-        kernel: &'a str,
+        /// Path of the kernel; none if the guest came out of a stream.
+        kernel: Option<&'a str>,
         /// Path of the initial ramdisk.
         ramdisk: Option<&'a str>,
         /// The kernel's command line.
@@ -227,7 +227,9 @@ pub fn built(b: &Built<'_>) -> Vec<Node> {
     }
     if let Image::Pv { kernel, .. } = b.image {
         nodes.inherit(format!("{vm}/image/ostype"), "linux");
-        nodes.inherit(format!("{vm}/image/kernel"), kernel);
+        if let Some(kernel) = kernel {
+            nodes.inherit(format!("{vm}/image/kernel"), kernel);
+        }
     }
     let (seconds, hundredths) = b.start_time;
     nodes.inherit(format!("{vm}/start_time"), format!("{seconds}.{hundredths:02}"));
@@ -377,7 +379,7 @@ mod tests {
             console: at(2, 758_274),
             console_backend: DomId(0),
             image: Image::Pv {
-                kernel: "/boot/vmlinuz",
+                kernel: Some("/boot/vmlinuz"),
                 ramdisk: Some("/boot/guest.gz"),
                 cmdline: Some("console=hvc0 rdinit=/init quiet"),
             },

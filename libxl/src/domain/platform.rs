@@ -1,4 +1,5 @@
-//! What a domain gets before its memory: vCPUs and where they run, limits, clocks, event channels, CPUID.
+//! What a domain gets before its memory: vCPUs and where they run, limits, clocks, event channels, and unless a stream
+//! brings it, the processor that it sees.
 
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
@@ -34,7 +35,6 @@ pub(super) fn prepare(ctx: &Ctx, config: &mut DomainConfig, domid: DomId, utc_of
     let channels = channels(ctx, domid).context("event channels")?;
     kind(ctx, &config.b_info, domid)?;
     clocks(ctx, &config.b_info, domid, utc_offset).context("clocks (tsc_mode=, rtc_timeoffset=)")?;
-    cpuid(ctx, &config.b_info, domid).context("CPUID policy (cpuid=)")?;
     Ok(channels)
 }
 
@@ -126,11 +126,12 @@ fn clocks(ctx: &Ctx, b_info: &DomainBuildInfo, domid: DomId, utc_offset: i64) ->
     Ok(())
 }
 
-fn cpuid(ctx: &Ctx, b_info: &DomainBuildInfo, domid: DomId) -> Result<()> {
+/// Gives the domain the processor that it sees. With `restore`, as Xen before 4.14 made it up for a guest that moved.
+pub(super) fn cpuid(ctx: &Ctx, b_info: &DomainBuildInfo, domid: DomId, restore: bool) -> Result<()> {
     let hvm = b_info.hvm();
     let container = if b_info.pv().is_some() { Container::Pv } else { Container::Hvm };
     let settings = Settings {
-        restore: false,
+        restore,
         // Only HVM guests can be without.
         pae: hvm.is_none_or(|hvm| hvm.pae.or(true)),
         // The counter's rate is that of this host, so the domain must stay here or have it emulated.
@@ -140,7 +141,8 @@ fn cpuid(ctx: &Ctx, b_info: &DomainBuildInfo, domid: DomId) -> Result<()> {
     let list = &b_info.cpuid;
     let leaves: Vec<_> = list.cpuid.iter().map(leaf_override).collect();
     let msrs: Vec<_> = list.msr.iter().map(|m| MsrOverride { index: m.index, bits: &m.policy }).collect();
-    Ok(ctx.xc()?.apply_cpu_policy(domid, container, settings, &leaves, &msrs)?)
+    let applied = ctx.xc()?.apply_cpu_policy(domid, container, settings, &leaves, &msrs);
+    applied.context("CPUID policy (cpuid=)")
 }
 
 fn leaf_override(leaf: &CpuidLeaf) -> LeafOverride<'_> {

@@ -15,15 +15,15 @@ pub(super) struct Images {
     pub ramdisk: Option<Ramdisk>,
 }
 
-/// Reads the images, and refuses what would fail later with a domain half built.
-pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<Images> {
+/// Refuses what would fail later with a domain half built.
+pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     unsupported(config)?;
     name::check_free(ctx, ctx.xs()?, config.c_info.name.as_deref().unwrap_or_default(), None)?;
-    memory::check(ctx, &config.b_info)?;
-    images(config)
+    memory::check(ctx, &config.b_info)
 }
 
-fn images(config: &DomainConfig) -> Result<Images> {
+/// Reads the files that the domain boots from.
+pub(super) fn images(config: &DomainConfig) -> Result<Images> {
     let b_info = &config.b_info;
     let path = b_info.kernel.as_deref().filter(|p| !p.is_empty());
     let path = path.ok_or_else(|| Error::invalid("the domain has no kernel (kernel= or bootloader=)"))?;

@@ -5,15 +5,13 @@ use crate::cmd::console;
 use crate::config::load::{self, Loaded, Options};
 use crate::config::xlconf::XlConf;
 use crate::failure::Failure;
+use crate::monitor::{self, Watching};
 use crate::session::Session;
-use crate::{autoballoon, monitor, output};
+use crate::{autoballoon, output};
 use clap::Args;
 use libxc::DomId;
-use libxl::Ctx;
 use libxl::domain::control;
-use libxl::event::Cancel;
 use libxl::types::DomainConfig;
-use nix::sys::signal::Signal;
 use std::path::Path;
 
 /// libxl's ERROR_INVAL as an exit status.
@@ -83,24 +81,11 @@ impl Run for Create {
 impl Create {
     /// Creates the domain, lets it run, and sees to it that somebody watches it.
     fn create(&self, session: &Session, loaded: Loaded) -> Result<(), Failure> {
-        if self.vncviewer || self.vncviewer_autopass {
-            return Err(Failure::new(1, "starting a VNC viewer (-V, -A) is not built yet: connect one by hand"));
-        }
+        refuse_viewer(self.vncviewer || self.vncviewer_autopass)?;
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         let domid = birth(session, &loaded.xl_conf, loaded.config)?;
-        let console = if self.console { Some(console::connect(session, domid)?) } else { None };
-        if !self.paused {
-            control::unpause(&session.ctx, domid)?;
-        }
-        match (self.no_monitor, self.foreground) {
-            (true, _) => {}
-            (false, true) => monitor::in_foreground(session, domid, &name)?,
-            (false, false) => monitor::start(domid, &name)?,
-        }
-        if let Some(mut console) = console {
-            console.wait().map_err(libxl::Error::from)?;
-        }
-        Ok(())
+        let watching = Watching::of(self.no_monitor, self.foreground);
+        let_run(session, domid, &name, Life { paused: self.paused, console: self.console, watching })
     }
 
     fn load(&self, session: &Session, dry_run: bool) -> Result<Loaded, Failure> {
@@ -125,11 +110,41 @@ impl Create {
     }
 }
 
+/// How a new domain begins to live.
+pub(crate) struct Life {
+    /// It stays paused.
+    pub(crate) paused: bool,
+    /// This terminal becomes its console.
+    pub(crate) console: bool,
+    /// Who stays with it.
+    pub(crate) watching: Watching,
+}
+
+/// Lets a domain run that is complete.
+pub(crate) fn let_run(session: &Session, domid: DomId, name: &str, life: Life) -> Result<(), Failure> {
+    let console = if life.console { Some(console::connect(session, domid)?) } else { None };
+    if !life.paused {
+        control::unpause(&session.ctx, domid)?;
+    }
+    monitor::watch(session, domid, name, life.watching)?;
+    if let Some(mut console) = console {
+        console.wait().map_err(libxl::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Refuses what is not built, before a domain exists.
+pub(crate) fn refuse_viewer(wanted: bool) -> Result<(), Failure> {
+    match wanted {
+        true => Err(Failure::new(1, "starting a VNC viewer (-V, -A) is not built yet: connect one by hand")),
+        false => Ok(()),
+    }
+}
+
 /// Creates the domain; until it is complete, ^C takes back what was done so far.
 fn birth(session: &Session, xl_conf: &XlConf, config: DomainConfig) -> Result<DomId, Failure> {
-    let mut ctx = Ctx::new(session.ctx.paths.clone());
-    ctx.cancel = Some(Cancel::on(&[Signal::SIGINT, Signal::SIGTERM])?);
-    autoballoon::create(&ctx, xl_conf, config).map_err(|e| {
+    let session = session.cancellable()?;
+    autoballoon::create(&session.ctx, xl_conf, config).map_err(|e| {
         let status = u8::try_from(-e.kind().code()).unwrap_or(1);
         Failure::from(e).with_status(status)
     })

@@ -12,6 +12,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod name;
+pub(crate) mod save;
 pub(crate) mod sched;
 pub(crate) mod schema;
 pub(crate) mod unbuilt;

@@ -89,15 +89,6 @@ pub(crate) fn vncviewer(c: Command) -> Command {
     .arg(required("Domain"))
 }
 
-pub(crate) fn save(c: Command) -> Command {
-    c.arg(flag('c', "Leave the domain running"))
-        .arg(flag('p', "Leave the domain paused"))
-        .arg(flag('D', "Keep the domain's number in the file"))
-        .arg(required("Domain"))
-        .arg(required("CheckpointFile"))
-        .arg(optional("ConfigFile"))
-}
-
 pub(crate) fn migrate(c: Command) -> Command {
     c.arg(value('C', "FILE", "Send this configuration instead of the domain's own"))
         .arg(value('s', "COMMAND", "Use this instead of ssh; if empty, run the host argument itself"))
@@ -109,17 +100,6 @@ pub(crate) fn migrate(c: Command) -> Command {
         .arg(long_flag("live", "Accepted: migration is always live"))
         .arg(required("Domain"))
         .arg(required("host"))
-}
-
-pub(crate) fn restore(c: Command) -> Command {
-    c.arg(flag('F', "Run in the foreground until the death of the domain"))
-        .arg(flag('c', "Connect to the console"))
-        .arg(flag('p', "Leave the domain paused"))
-        .arg(flag('d', "Show the configuration on standard error"))
-        .arg(flag('e', "Do not wait in the background for the death of the domain"))
-        .arg(flag('V', "Open the VNC display").long("vncviewer"))
-        .arg(flag('A', "Give the VNC password to the viewer on its standard input").long("vncviewer-autopass"))
-        .arg(required("file").num_args(1..=2).help("[ConfigFile] CheckpointFile"))
 }
 
 pub(crate) fn migrate_receive(c: Command) -> Command {

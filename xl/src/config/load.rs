@@ -11,6 +11,7 @@ use super::xlconf::{self, XlConf};
 use crate::failure::Failure;
 use crate::output::sxp;
 use libxl::Ctx;
+use libxl::error::ResultExt;
 use libxl::types::{Bitmap, DomainConfig, MsVmGenid, Uuid, json};
 use std::fs::File;
 use std::io::{self, Read};
@@ -75,11 +76,32 @@ pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Option
 pub(crate) fn guest_of(ctx: &Ctx, source: &Source, form: Form, options: Options<'_>) -> Result<Loaded, Failure> {
     let host = host_facts(ctx, options)?;
     let xl_conf = xl_conf(ctx, &host)?;
-    let mut config = parse(ctx, source, form, &host, &xl_conf, options.strict)?;
-    if !options.ignore_masks && !xl_conf.masks.apply(&mut config, &host) {
-        return Err(Failure::new(1, "a vcpu has no cpu left that `cpus' and xl.conf's masks allow"));
+    let config = parse(ctx, source, form, &host, &xl_conf, options.strict)?;
+    match options.ignore_masks {
+        true => Ok(Loaded { config, xl_conf }),
+        false => masked(config, xl_conf, &host),
     }
-    Ok(Loaded { config, xl_conf })
+}
+
+/// Reads the configuration that a saved guest brings along: libxl's JSON, or the text of a file where Xen before 4.5
+/// wrote it.
+pub(crate) fn saved(ctx: &Ctx, text: &[u8], is_json: bool) -> Result<Loaded, Failure> {
+    if !is_json {
+        return guest_of(ctx, &Source::new("<saved>", text), Form::Cfg, Options::default());
+    }
+    let text = std::str::from_utf8(text).map_err(|_| Failure::new(1, "the saved configuration is no UTF-8"))?;
+    let config = json::from_str(text).context("the saved configuration")?;
+    let host = host_facts(ctx, Options::default())?;
+    let xl_conf = xl_conf(ctx, &host)?;
+    masked(config, xl_conf, &host)
+}
+
+/// Applies the cpu masks of xl.conf.
+fn masked(mut config: DomainConfig, xl_conf: XlConf, host: &HostFacts) -> Result<Loaded, Failure> {
+    match xl_conf.masks.apply(&mut config, host) {
+        true => Ok(Loaded { config, xl_conf }),
+        false => Err(Failure::new(1, "a vcpu has no cpu left that `cpus' and xl.conf's masks allow")),
+    }
 }
 
 /// Reads the text that `xl config-update` left for a domain.

@@ -4,6 +4,7 @@ pub(crate) mod bitmap;
 pub(crate) mod domains;
 pub(crate) mod host;
 pub(crate) mod pools;
+pub(crate) mod progress;
 pub(crate) mod sxp;
 
 use crate::failure::Failure;

@@ -1,0 +1,130 @@
+//! A guest into a stream: libxl's records around what the save helper writes.
+
+use super::{configuration, info, suspend};
+use crate::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::save_helper::{self, Questions};
+use crate::stream::{RecordHeader, RecordType, StreamHeader};
+use crate::types::DomainType;
+use libxc::DomId;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+/// How to save.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Copy while the guest runs, and suspend it only for what it wrote last.
+    pub live: bool,
+    /// Send all memory twice, for the receiver to compare.
+    pub verify: bool,
+}
+
+/// Bits of the helper's `XCFLAGS` (xenguest.h).
+const XCFLAGS_LIVE: u32 = 1 << 0;
+const XCFLAGS_DEBUG: u32 = 1 << 1;
+/// The questions that the save helper may ask: a bit for the number of each message.
+const CALLBACKS: u32 = 1 << 3 | 1 << 7;
+
+/// Saves a guest into a stream and leaves it suspended (`libxl_domain_suspend`): whoever calls destroys it or lets it go
+/// on ([`suspend::resume`]). `progress` is told how far it is.
+///
+/// # Errors
+/// The guest runs on then, in the place that it never left; what kept it from that is told in the error's notes.
+pub fn save(
+    ctx: &Ctx,
+    domid: DomId,
+    out: BorrowedFd<'_>,
+    options: Options,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<()> {
+    check(ctx, domid).with_context(|| format!("saving domain {domid}"))?;
+    stream(ctx, domid, out, options, progress)
+        .map_err(|e| go_on(ctx, domid, e))
+        .with_context(|| format!("saving domain {domid}"))
+}
+
+/// Refuses what could only fail after the guest was suspended.
+fn check(ctx: &Ctx, domid: DomId) -> Result<()> {
+    let domain = info::get(ctx, domid)?;
+    if info::kind(ctx, &domain)? == DomainType::Hvm {
+        return Err(Error::new(ErrorKind::NotImplemented, "saving HVM guests is not built yet"));
+    }
+    if !configuration::current(ctx, domid)?.b_info.vnuma_nodes.is_empty() {
+        return Err(Error::fail("it has virtual NUMA nodes (vnuma=), which no stream can hold"));
+    }
+    Ok(())
+}
+
+fn stream(
+    ctx: &Ctx,
+    domid: DomId,
+    out: BorrowedFd<'_>,
+    options: Options,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<()> {
+    let mut to = File::from(out.try_clone_to_owned().context("the stream")?);
+    let write = "writing the stream";
+    to.write_all(&StreamHeader::default().encode()).context(write)?;
+    to.write_all(&record(RecordType::LibxcContext)).context(write)?;
+    let mut questions = Saving { ctx, domid, progress };
+    save_helper::run(ctx, "--save-domain", out, &arguments(domid, options), &mut questions)?;
+    to.write_all(&record(RecordType::End)).context(write)
+}
+
+/// What the helper is told: no back channel, the domain, flags, questions, an ordinary stream.
+fn arguments(domid: DomId, options: Options) -> [String; 5] {
+    let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+    let flags = flag(options.live, XCFLAGS_LIVE) | flag(options.verify, XCFLAGS_DEBUG);
+    ["-1".into(), domid.to_string(), flags.to_string(), CALLBACKS.to_string(), "0".into()]
+}
+
+/// A record without a body.
+fn record(kind: RecordType) -> [u8; RecordHeader::SIZE] {
+    RecordHeader { kind, length: 0 }.encode()
+}
+
+/// Nothing was saved: a guest that was suspended goes on.
+fn go_on(ctx: &Ctx, domid: DomId, error: Error) -> Error {
+    match suspend::is_suspended(ctx, domid).and_then(|yes| if yes { suspend::resume(ctx, domid) } else { Ok(()) }) {
+        Ok(()) => error,
+        Err(e) => error.note(e.to_string()),
+    }
+}
+
+struct Saving<'a> {
+    ctx: &'a Ctx,
+    domid: DomId,
+    progress: &'a mut dyn FnMut(&str, u64, u64),
+}
+
+impl Questions for Saving<'_> {
+    fn suspend(&mut self) -> Result<()> {
+        suspend::suspend(self.ctx, self.domid)
+    }
+
+    /// PV and PVH guests have no device model that writes to their memory unseen.
+    fn log_dirty_devices(&mut self, _enable: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn static_data_done(&mut self, _missing: u32) -> Result<()> {
+        Err(Error::fail("the save helper asks what only a restore asks"))
+    }
+
+    fn progress(&mut self, what: &str, done: u64, total: u64) {
+        (self.progress)(what, done, total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_helpers_arguments_are_those_of_stock_libxl() {
+        // --save-domain 14 11 1 0 136 0, seen with stock; the back channel is used by COLO only.
+        assert_eq!(arguments(DomId(1), Options::default()), ["-1", "1", "0", "136", "0"]);
+        assert_eq!(arguments(DomId(7), Options { live: true, verify: true })[2], "3");
+    }
+}

@@ -1,0 +1,162 @@
+//! `xl save`, `xl restore`, and suspending without a file.
+
+use crate::cli::Run;
+use crate::cmd::create::{Life, let_run, refuse_viewer};
+use crate::failure::Failure;
+use crate::monitor::Watching;
+use crate::output::progress::Progress;
+use crate::saved::{self, Taken};
+use crate::session::Session;
+use crate::{autoballoon, saved_file};
+use clap::Args;
+use libxc::DomId;
+use libxl::domain::{self, control, save, suspend};
+use std::fs::File;
+use std::os::fd::AsFd;
+
+/// `xl save`.
+#[derive(Args)]
+pub(crate) struct Save {
+    /// Leave the domain running
+    #[arg(short = 'c')]
+    checkpoint: bool,
+    /// Leave the domain paused
+    #[arg(short = 'p')]
+    paused: bool,
+    /// Keep the domain's number in the file
+    #[arg(short = 'D')]
+    keep_domid: bool,
+    /// Name or number of the domain
+    domain: String,
+    /// The file (- for standard output)
+    #[arg(value_name = "CheckpointFile")]
+    file: String,
+    /// A configuration to save instead of the domain's own
+    #[arg(value_name = "ConfigFile")]
+    config: Option<String>,
+}
+
+impl Run for Save {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        let session = session.cancellable()?;
+        let taken = Taken { file: self.config.as_deref(), keep_domid: self.keep_domid };
+        let config = saved::config(&session, domid, &taken)?;
+        let file = saved_file::Pending::create(&self.file)?;
+        saved::write(file.as_file(), &self.file, &config)?;
+        let mut progress = Progress::new();
+        save(&session.ctx, domid, file.as_file().as_fd(), save::Options::default(), &mut |what, done, total| {
+            progress.show(what, done, total);
+        })?;
+        drop(progress);
+        // The guest is suspended and goes nowhere before its file is safe.
+        if let Err(failure) = file.keep() {
+            suspend::resume(&session.ctx, domid)?;
+            return Err(failure);
+        }
+        self.afterwards(&session, domid)
+    }
+}
+
+impl Save {
+    /// What becomes of a guest that is in its file now.
+    fn afterwards(&self, session: &Session, domid: DomId) -> Result<(), Failure> {
+        let ctx = &session.ctx;
+        if !(self.checkpoint || self.paused) {
+            return Ok(domain::destroy(ctx, domid)?);
+        }
+        if self.paused {
+            control::pause(ctx, domid)?;
+        }
+        Ok(suspend::resume(ctx, domid)?)
+    }
+}
+
+/// `xl restore`.
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// Run in the foreground until the death of the domain
+    #[arg(short = 'F')]
+    foreground: bool,
+    /// Connect to the console
+    #[arg(short = 'c')]
+    console: bool,
+    /// Leave the domain paused
+    #[arg(short = 'p')]
+    paused: bool,
+    /// Show the configuration on standard error
+    #[arg(short = 'd')]
+    debug: bool,
+    /// Do not wait in the background for the death of the domain
+    #[arg(short = 'e')]
+    no_monitor: bool,
+    /// Open the VNC display
+    #[arg(short = 'V', long)]
+    vncviewer: bool,
+    /// Give the VNC password to the viewer on its standard input
+    #[arg(short = 'A', long)]
+    vncviewer_autopass: bool,
+    /// [ConfigFile] CheckpointFile (- for standard input)
+    #[arg(required = true, num_args = 1..=2, value_name = "file")]
+    files: Vec<String>,
+}
+
+impl Run for Restore {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        refuse_viewer(self.vncviewer || self.vncviewer_autopass)?;
+        let (config, file) = match &self.files[..] {
+            [config, file] => (Some(config.as_str()), file.as_str()),
+            files => (None, files.first().map_or("", String::as_str)),
+        };
+        let from = open(file)?;
+        let loaded = saved::read(session, &from, file, config)?;
+        if self.debug {
+            eprint!("{}", loaded.shown()?);
+        }
+        let name = loaded.config.c_info.name.clone().unwrap_or_default();
+        let domid = {
+            let session = session.cancellable()?;
+            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, from.as_fd(), &mut Progress::new())?
+        };
+        let watching = Watching::of(self.no_monitor, self.foreground);
+        let_run(session, domid, &name, Life { paused: self.paused, console: self.console, watching })
+    }
+}
+
+/// Opens a saved guest's file.
+fn open(file: &str) -> Result<File, Failure> {
+    let opened = match file {
+        "-" => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        path => File::open(path),
+    };
+    opened.map_err(|e| Failure::new(1, format!("cannot open {file}: {e}")))
+}
+
+/// `xl suspend`.
+#[derive(Args)]
+pub(crate) struct Suspend {
+    /// Name or number of the domain
+    domain: String,
+}
+
+impl Run for Suspend {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        let session = session.cancellable()?;
+        Ok(suspend::suspend(&session.ctx, domid)?)
+    }
+}
+
+/// `xl resume`.
+#[derive(Args)]
+pub(crate) struct Resume {
+    /// Name or number of the domain
+    domain: String,
+}
+
+impl Run for Resume {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        Ok(suspend::resume(&session.ctx, domid)?)
+    }
+}
