@@ -144,7 +144,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     planned("sched-rtds", "Get/set rtds scheduler parameters", sched::Rtds::augment_args),
     built::<name::Domid>("domid", "Convert a domain name to domain id"),
     built::<name::Domname>("domname", "Convert a domain id to domain name"),
-    planned("rename", "Rename a domain", name::Rename::augment_args),
+    built::<name::Rename>("rename", "Rename a domain"),
     built::<lifecycle::Trigger>("trigger", "Send a trigger to a domain"),
     built::<lifecycle::Sysrq>("sysrq", "Send a sysrq to a domain"),
     built::<host::DebugKeys>("debug-keys", "Send debug keys to Xen"),

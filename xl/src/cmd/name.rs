@@ -6,7 +6,7 @@ use crate::output;
 use crate::session::Session;
 use clap::Args;
 use libxc::DomId;
-use libxl::domain::info;
+use libxl::domain::{info, name};
 
 /// `xl domid`.
 #[derive(Args)]
@@ -54,4 +54,11 @@ pub(crate) struct Rename {
     domain: String,
     /// Its name from now on
     new_name: String,
+}
+
+impl Run for Rename {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        Ok(name::rename(&session.ctx, domid, None, &self.new_name)?)
+    }
 }
