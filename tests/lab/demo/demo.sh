@@ -1,4 +1,4 @@
-# The main job of xl, shown in dom0: look at the host, create guests, watch them, end them.
+# The main job of xl, shown in dom0: look at the host, create guests, watch them, save and restore one, end them.
 set -eu
 cd /lab/demo
 
@@ -42,6 +42,14 @@ say "Pause and go on"
 run xl pause demo-pv
 run xl list demo-pv
 run xl unpause demo-pv
+
+say "Save the PVH guest to a file, and restore it: it goes on counting where it was"
+run tail -n 1 /var/log/xen/console/guest-demo-pvh.log
+run xl save demo-pvh /tmp/demo-pvh.save
+run ls -lh /tmp/demo-pvh.save
+run xl list
+run xl restore /tmp/demo-pvh.save
+timeout 4 xl console demo-pvh < /dev/null || true
 
 say "Ask one guest to shut down, and wait for it; pull the plug of the other"
 run xl shutdown -w demo-pv
