@@ -10,6 +10,11 @@ use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
 use clap::Args;
+use libxc::host::HostCapabilities;
+use libxl::Ctx;
+use libxl::defaults::{self, FileKind, HostFacts};
+use libxl::types::DomainConfig;
+use std::io;
 use std::path::Path;
 
 /// `xl check`.
@@ -38,11 +43,74 @@ impl Run for Check {
 /// Reads one configuration and looks for what it names.
 fn check(session: &Session, file: &str, settings: &[String], options: Options<'_>) -> Result<(), Failure> {
     let loaded = load::guest(&session.ctx, Path::new(file), settings, options)?;
-    let problems = preflight::problems(&loaded.config, &ThisHost { session });
+    let mut problems = preflight::problems(&loaded.config, &ThisHost { session });
+    if problems.is_empty() {
+        // With a file missing, what libxl makes of it would only say so again.
+        problems.extend(decide(&session.ctx, loaded.config).err().map(|e| e.to_string()));
+    }
     for problem in &problems {
         eprintln!("{file}: error: {problem}");
     }
     if problems.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
+}
+
+/// Decides everything that the configuration leaves open, as `xl create` would: some settings do not go together.
+fn decide(ctx: &Ctx, mut config: DomainConfig) -> libxl::Result<()> {
+    match ctx.xc() {
+        Ok(_) => defaults::apply(&mut config, ctx),
+        Err(_) => defaults::apply(&mut config, &AnyXen { ctx }),
+    }
+}
+
+/// A Xen host that has whatever a configuration asks for, for checks where Xen does not run.
+struct AnyXen<'c> {
+    ctx: &'c Ctx,
+}
+
+impl HostFacts for AnyXen<'_> {
+    fn capabilities(&self) -> libxl::Result<HostCapabilities> {
+        Ok(HostCapabilities::all())
+    }
+
+    fn firmware_dir(&self) -> String {
+        self.ctx.firmware_dir()
+    }
+
+    fn script_dir(&self) -> String {
+        self.ctx.script_dir()
+    }
+
+    fn qemu(&self) -> String {
+        self.ctx.qemu()
+    }
+
+    fn file_kind(&self, path: &str) -> io::Result<FileKind> {
+        self.ctx.file_kind(path)
+    }
+
+    fn is_executable(&self, _path: &str) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn domain(&self, _name_or_number: &str) -> libxl::Result<u32> {
+        Ok(0)
+    }
+
+    fn cpupool(&self, _name_or_number: &str) -> libxl::Result<Option<u32>> {
+        Ok(Some(0))
+    }
+
+    fn has_cpupool(&self, _id: u32) -> libxl::Result<bool> {
+        Ok(true)
+    }
+
+    fn security_id(&self, _label: &str) -> libxl::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    fn has_usbback(&self) -> bool {
+        true
+    }
 }
 
 /// The host this runs on.

@@ -96,9 +96,13 @@ impl Parser<'_> {
                 port => self.disk.colo_port = port,
             },
             unknown => {
-                self.error(key.span, format!("a disk has no parameter `{unknown}'"))
-                    .help("a target with `=' or `,' in it is written target=..., after all else")
-                    .did_you_mean(unknown, keys::DISK.iter().map(|(name, _)| *name));
+                let found = self.error(key.span, format!("a disk has no parameter `{unknown}'"));
+                match keys::is_later_parameter(unknown) {
+                    true => found.help(format!("`{unknown}' {}", keys::NEEDS_LATER)),
+                    false => found
+                        .help("a target with `=' or `,' in it is written target=..., after all else")
+                        .did_you_mean(unknown, keys::DISK.iter().map(|(name, _)| *name)),
+                };
                 return None;
             }
         }

@@ -86,6 +86,7 @@ pub(crate) fn from_settings(
     displays(reader, &mut config);
     last_words(reader, &mut config);
     let guest = config.c_info.type_;
+    for_arm(reader);
     reader.report_unused(keys::KEYS.iter().map(|k| k.name), |name| without_effect(name, guest));
     config
 }
@@ -475,11 +476,20 @@ fn set<T: std::str::FromStr>(text: Text<'_>, field: &mut T) -> bool {
     text.text.parse().map(|value| *field = value).is_ok()
 }
 
+/// Tells of keys for Arm hosts, which are read, shown and stored as with stock xl, and have no effect.
+fn for_arm(reader: &mut Reader<'_>) {
+    let for_arm = |name: &str| keys::find(name).is_some_and(|key| key.guests == Guests::Arm);
+    for setting in reader.settings.iter().filter(|setting| cfg!(target_arch = "x86_64") && for_arm(&setting.name)) {
+        setting.used.set(true);
+        reader.diagnostics.ignored(setting.name_span, format!("`{}' is for Arm hosts", setting.name));
+    }
+}
+
 /// Why a known key that nobody asked for has no effect.
 fn without_effect(name: &str, guest: DomainType) -> Option<String> {
     let key = keys::find(name)?;
     if key.status == Status::Later {
-        return Some(format!("`{name}' needs a later version of Xen than 4.17"));
+        return Some(format!("`{name}' {}", keys::NEEDS_LATER));
     }
     let kinds = match key.guests {
         Guests::Hvm => "HVM",

@@ -130,6 +130,15 @@ const fn flagged(keys: &'static [(&'static str, Shape)]) -> Shape {
 const ACTIONS: Shape =
     Choice(&["destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart", "soft-reset"]);
 
+/// What is said of keys that stock xl of a later Xen has.
+pub(crate) const NEEDS_LATER: &str = "needs a later version of Xen than 4.17";
+
+/// Whether stock xl of a later Xen has this parameter of a device.
+pub(crate) fn is_later_parameter(name: &str) -> bool {
+    const LATER: [&str; 7] = ["grant_usage", "vlan", "type", "max-files", "max-open-files", "max-space", "auto-delete"];
+    LATER.contains(&name)
+}
+
 /// The keys of a disk. `target` is written last, as it takes the rest of the string.
 pub(crate) const DISK: &[(&str, Shape)] = &[
     ("format", Choice(&["raw", "qcow", "qcow2", "vhd", "qed", "empty"])),

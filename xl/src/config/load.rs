@@ -7,9 +7,10 @@ use super::form::Form;
 use super::guest::{self, Environment};
 use super::host::HostFacts;
 use super::source::{Source, Span, Text};
+use super::sxp;
 use super::xlconf::{self, XlConf};
 use crate::failure::Failure;
-use crate::output::sxp;
+
 use libxl::Ctx;
 use libxl::error::ResultExt;
 use libxl::types::{Bitmap, DomainConfig, MsVmGenid, Uuid, json};

@@ -26,6 +26,7 @@ pub(crate) mod preflight;
 pub(crate) mod reader;
 pub(crate) mod schema;
 pub(crate) mod source;
+pub(crate) mod sxp;
 pub(crate) mod toml;
 pub(crate) mod usb;
 pub(crate) mod vcpus;

@@ -68,9 +68,11 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
 
 fn unrecognized(token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
     let key = token.text.split('=').next().unwrap_or_default();
-    diagnostics
-        .ignored(token.span, format!("a vif has no parameter `{key}'"))
-        .did_you_mean(key, keys::VIF.iter().map(|(name, _)| *name));
+    let found = diagnostics.ignored(token.span, format!("a vif has no parameter `{key}'"));
+    match keys::is_later_parameter(key) {
+        true => found.help(format!("`{key}' {}", keys::NEEDS_LATER)),
+        false => found.did_you_mean(key, keys::VIF.iter().map(|(name, _)| *name)),
+    };
     false
 }
 

@@ -3,6 +3,7 @@
 use super::grammar::{Kind, Setting, Settings, Value};
 use super::keys::{self, Item, ItemForm, Shape};
 use super::number;
+use super::xlconf;
 use std::fmt::Write;
 
 /// The settings that say something, in the order of their places in the source.
@@ -64,8 +65,7 @@ pub(crate) fn toml(settings: &Settings) -> String {
     let (mut plain, mut tables) = (String::new(), String::new());
     for setting in in_order(settings) {
         let shape = keys::find(&setting.name).map(|k| k.shape);
-        // A dotted name is a key within tables, in TOML's own sense.
-        let name = &setting.name;
+        let name = toml_key(&setting.name, settings);
         match (shape, setting.value.list()) {
             (Some(Shape::Items(item)), Some(items)) if !items.is_empty() => {
                 match items.iter().map(|value| raise(value, item)).collect::<Option<Vec<_>>>() {
@@ -88,6 +88,16 @@ pub(crate) fn toml(settings: &Settings) -> String {
     plain + &tables
 }
 
+/// A name as a key. Those of xl.conf that have dots are keys within tables, in TOML's own sense; others are one word.
+fn toml_key(name: &str, settings: &Settings) -> String {
+    match name.split_once('.') {
+        Some((table, _)) if !xlconf::KEYS.contains(&name) || settings.iter().any(|s| s.name == table) => {
+            format!("\"{name}\"")
+        }
+        _ => name.to_string(),
+    }
+}
+
 /// A value; a number that the key takes as such is one in TOML too.
 fn toml_value(value: &Value, shape: Option<Shape>) -> String {
     match &value.kind {
@@ -100,6 +110,7 @@ fn toml_value(value: &Value, shape: Option<Shape>) -> String {
                 number.to_string()
             }
             (Some(Shape::Number), _) if is_plain_number(text) => text.clone(),
+            (None, _) if matches!(value.kind, Kind::Number(_)) && is_plain_number(text) => text.clone(),
             _ => toml_string(text),
         },
     }
@@ -113,9 +124,11 @@ fn toml_string(text: &str) -> String {
 fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
     let specs: Vec<String> = match (item.form, &value.kind) {
         (ItemForm::Pairs, Kind::String(spec)) if item.keys == keys::DISK => named_disk(spec)?,
-        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => {
-            spec.split(',').map(|piece| piece.trim_start().to_string()).filter(|piece| !piece.is_empty()).collect()
-        }
+        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => spec
+            .split(',')
+            .map(|piece| piece.trim_start_matches(' ').to_string())
+            .filter(|piece| !piece.is_empty())
+            .collect(),
         (ItemForm::List, Kind::List(items)) => {
             items.iter().map(|v| v.atom().map(|t| t.text.to_string())).collect::<Option<_>>()?
         }
@@ -146,6 +159,11 @@ fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
     (!pairs.is_empty()).then_some(pairs)
 }
 
+/// Without the blanks that xl skips before a parameter.
+fn skip_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n'])
+}
+
 /// The name of a flag, and whether this word says no to it.
 fn plain_flag(word: &str) -> (&str, bool) {
     match word {
@@ -160,12 +178,12 @@ fn plain_flag(word: &str) -> (&str, bool) {
 fn named_disk(spec: &str) -> Option<Vec<String>> {
     let mut places = ["target", "format", "vdev", "access"].into_iter();
     let mut named = Vec::new();
-    let mut rest = spec.trim_start();
+    let mut rest = skip_blanks(spec);
     while !rest.is_empty() {
         // The target goes to the end of the string.
         let (piece, after) =
             if rest.starts_with("target=") { (rest, "") } else { rest.split_once(',').unwrap_or((rest, "")) };
-        rest = after.trim_start();
+        rest = skip_blanks(after);
         let is_flag = keys::DISK.contains(&(plain_flag(piece).0, Shape::Bool));
         if piece.contains('=') || is_flag {
             named.push(piece.to_string());
@@ -242,6 +260,14 @@ mod tests {
             let toml = toml(&settings(&cfg, Form::Cfg));
             assert_eq!(xl_cfg(&settings(&toml, Form::Toml)), cfg, "{toml}");
         }
+    }
+
+    #[test]
+    fn dots_make_tables_in_xl_conf_only() {
+        let cfg = "claim_mode = 0\nvif.default.bridge = \"b\"\nodd..name = [ 1 ]\n";
+        let toml = toml(&settings(cfg, Form::Cfg));
+        assert_eq!(toml, "claim_mode = 0\nvif.default.bridge = \"b\"\n\"odd..name\" = [1]\n");
+        assert_eq!(xl_cfg(&settings(&toml, Form::Toml)), cfg);
     }
 
     #[test]

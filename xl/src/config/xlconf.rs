@@ -4,6 +4,7 @@ use super::cpurange;
 use super::diagnostic::Diagnostics;
 use super::grammar::Settings;
 use super::host::HostFacts;
+use super::keys;
 use super::reader::Reader;
 use libxl::types::{Bitmap, DeviceNic, DomainConfig, DomainType};
 
@@ -116,12 +117,14 @@ pub(crate) fn read(settings: &Settings, host: &HostFacts, diagnostics: &mut Diag
     if let Some(policy) = word(reader, "domid_policy", &["xen", "random"]) {
         conf.random_domids = policy == "random";
     }
-    reader.report_unused(KEYS.iter().copied(), |_| None);
+    reader.report_unused(KEYS.iter().copied(), |name| {
+        (name == "bootloader_restrict").then(|| format!("`{name}' {}", keys::NEEDS_LATER))
+    });
     conf
 }
 
-/// Every key, for the tale of unknown ones.
-const KEYS: &[&str] = &[
+/// Every key.
+pub(crate) const KEYS: &[&str] = &[
     "autoballoon",
     "run_hotplug_scripts",
     "lockfile",

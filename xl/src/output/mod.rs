@@ -5,7 +5,6 @@ pub(crate) mod domains;
 pub(crate) mod host;
 pub(crate) mod pools;
 pub(crate) mod progress;
-pub(crate) mod sxp;
 
 use crate::failure::Failure;
 use serde::Serialize;
