@@ -5,6 +5,7 @@ mod cli;
 mod cmd;
 mod config;
 mod failure;
+mod handover;
 mod log;
 mod monitor;
 mod output;

@@ -8,11 +8,12 @@ use crate::autoballoon;
 use crate::cli::Globals;
 use crate::config::load;
 use crate::failure::Failure;
+use crate::output::say;
 use crate::session::Session;
 use libxc::DomId;
 use libxc::domain::{DomainFlags, ShutdownReason as Reason};
 use libxl::domain::death::{self, Next, Verdict};
-use libxl::domain::{self, configuration, control};
+use libxl::domain::{self, configuration, control, coredump};
 use libxl::event::Deadline;
 use libxl::types::{DomainConfig, ShutdownReason};
 use libxl::userdata::Userdata;
@@ -20,7 +21,7 @@ use libxl::xenstore::Watch;
 use libxl::{Ctx, event, logfile};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -209,9 +210,13 @@ fn reloaded(ctx: &Ctx, domid: DomId, current: DomainConfig) -> Result<DomainConf
     Ok(updated)
 }
 
+/// A core that cannot be written must not keep the domain from its end.
 fn write_core(ctx: &Ctx, domid: DomId, name: &str) {
-    let file = ctx.paths.dump.join(name);
-    say(format_args!("domain {domid}: core dumps ({}) are not supported yet", file.display()));
+    let file = ctx.paths.dump.join(format!("{}-{name}.{domid}.core", jiff::Zoned::now().strftime("%Y-%m%d-%H%M.%S")));
+    say(format_args!("dumping core to {}", file.display()));
+    if let Err(e) = coredump::write(ctx, domid, &file) {
+        say(format_args!("{e}"));
+    }
 }
 
 fn destroy(ctx: &Ctx, domid: DomId) -> Result<(), Failure> {
@@ -231,9 +236,4 @@ fn begin_anew(session: &Session, config: DomainConfig) -> Result<DomId, Failure>
     let domid = autoballoon::create(&session.ctx, &xl_conf, config)?;
     control::unpause(&session.ctx, domid)?;
     Ok(domid)
-}
-
-/// Writes a line to the log, which is standard error, at once.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

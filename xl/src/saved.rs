@@ -2,6 +2,7 @@
 
 use crate::config::load::{self, Loaded, Options};
 use crate::failure::Failure;
+use crate::output::say;
 use crate::session::Session;
 use libxc::DomId;
 use libxl::domain::configuration;
@@ -37,17 +38,17 @@ pub(crate) fn write(mut to: impl Write, name: &str, config: &DomainConfig) -> Re
     let (header, data) = SaveFileHeader::with_config(&text).map_err(libxl::Error::from)?;
     let bytes = [&header.encode()[..], &data].concat();
     to.write_all(&bytes).map_err(|e| Failure::new(1, format!("writing to {name}: {e}")))?;
-    eprintln!("Saving to {name} new xl format (info {})", words(&header));
+    say(format_args!("Saving to {name} new xl format (info {})", words(&header)));
     Ok(())
 }
 
 /// Reads the header, and the guest's configuration: `file`, if given, goes in place of what the header has.
 pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<&str>) -> Result<Loaded, Failure> {
     let (header, data) = header(from, name)?;
-    eprintln!("Loading new save file {name} (new xl fmt info {})", words(&header));
+    say(format_args!("Loading new save file {name} (new xl fmt info {})", words(&header)));
     let config = header.config(&data).map_err(|e| damaged(name, &e))?;
     if config.is_some() {
-        eprintln!(" Savefile contains xl domain config{}", if header.json { " in JSON format" } else { "" });
+        say(format_args!(" Savefile contains xl domain config{}", if header.json { " in JSON format" } else { "" }));
     }
     if !header.stream_v2 {
         let text = format!("{name} was written by Xen before 4.6: convert it with convert-legacy-stream");
@@ -56,7 +57,7 @@ pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<
     let loaded = match (file, config) {
         (Some(file), _) => load::guest(&session.ctx, Path::new(file), &[], Options::default()),
         (None, Some(text)) => {
-            eprintln!("Parsing config from <saved>");
+            say(format_args!("Parsing config from <saved>"));
             load::saved(&session.ctx, text, header.json)
         }
         (None, None) => Err(Failure::new(1, format!("{name} has no configuration: xl restore CONFIGFILE {name}"))),

@@ -193,6 +193,10 @@ impl SaveControl for SaveCallbacks<'_> {
     fn progress(&mut self, what: &str, done: u64, total: u64) {
         self.libxl.tell(&Message::Progress { context: "xc".into(), what: what.into(), done, total });
     }
+
+    fn warn(&mut self, what: &str) {
+        self.libxl.log(level::WARN, what);
+    }
 }
 
 /// Passes on what a restore needs.

@@ -9,6 +9,7 @@ use crate::logdirty::DirtyBitmap;
 use crate::stream::x86::TscInfo;
 use crate::stream::{DomainHeader, GuestKind, ImageHeader, RecordType, record};
 use crate::{DomId, Xc};
+use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
 
 /// When a live save stops copying beside the running guest: after this many rounds.
@@ -35,11 +36,13 @@ pub trait SaveControl {
     fn log_dirty_devices(&mut self, enable: bool) -> Result<()>;
     /// How far things are: `done` of `total` pages; both 0 for a mere step.
     fn progress(&mut self, what: &str, done: u64, total: u64);
+    /// Something is odd, but the save goes on.
+    fn warn(&mut self, what: &str);
 }
 
 /// Saves a guest into the stream behind `out`. The guest is left suspended; whether it goes on is the caller's to decide.
 pub fn save(xc: &Xc, out: BorrowedFd<'_>, options: SaveOptions, control: &mut dyn SaveControl) -> Result<()> {
-    let SaveOptions { domid, live, .. } = options;
+    let domid = options.domid;
     let info = xc.domain(domid).during("finding the domain")?;
     let info = info.ok_or_else(|| Error::State(format!("domain {domid} does not exist")))?;
     let guest = if info.flags.contains(DomainFlags::HVM) {
@@ -51,10 +54,10 @@ pub fn save(xc: &Xc, out: BorrowedFd<'_>, options: SaveOptions, control: &mut dy
     if devices {
         control.log_dirty_devices(true)?;
     }
-    let mut save = Save { xc, out, options, guest, control };
+    let mut save = Save { xc, out, options, guest, control, logging: false };
     let result = save.whole_stream();
     // The guest must not go on paying for the noting, whatever happened.
-    let memory_stopped = if live { xc.disable_log_dirty(domid) } else { Ok(()) };
+    let memory_stopped = if save.logging { xc.disable_log_dirty(domid) } else { Ok(()) };
     let devices_stopped = if devices { save.control.log_dirty_devices(false) } else { Ok(()) };
     result?;
     memory_stopped.during("ending the log of written pages")?;
@@ -89,6 +92,8 @@ struct Save<'a> {
     options: SaveOptions,
     guest: Guest<'a>,
     control: &'a mut dyn SaveControl,
+    /// Xen logs the pages that the guest writes.
+    logging: bool,
 }
 
 impl Save<'_> {
@@ -100,7 +105,7 @@ impl Save<'_> {
             Guest::Hvm => self.xc.max_gpfn(self.options.domid).during("measuring the guest's memory")?.0 + 1,
             Guest::Pv(pv) => pv.pages(),
         };
-        if self.options.live {
+        if self.options.live && self.log_dirty()? {
             self.memory_live(pages)?;
         } else {
             self.suspend()?;
@@ -145,10 +150,24 @@ impl Save<'_> {
         }
     }
 
+    /// Begins the log of written pages. A Xen without shadow paging has none for PV guests: they are suspended first.
+    fn log_dirty(&mut self) -> Result<bool> {
+        match self.xc.enable_log_dirty(self.options.domid) {
+            Err(e) if e.errno() == Some(Errno::EOPNOTSUPP) => {
+                let why = "this Xen cannot log what the guest writes (it has no shadow paging)";
+                self.control.warn(&format!("{why}: the guest stands still while all its memory is copied"));
+            }
+            begun => {
+                begun.during("beginning the log of written pages")?;
+                self.logging = true;
+            }
+        }
+        Ok(self.logging)
+    }
+
     /// Round after round what the running guest wrote, until little is left; then that, with the guest suspended.
     fn memory_live(&mut self, pages: u64) -> Result<()> {
         let domid = self.options.domid;
-        self.xc.enable_log_dirty(domid).during("beginning the log of written pages")?;
         let mut dirty = DirtyBitmap::full(self.xc, pages).during("making room for the log of written pages")?;
         let mut memory = MemoryOut::new(self.xc, domid, self.out)?;
         let mut to_send = pages;

@@ -11,6 +11,7 @@ pub(crate) mod host;
 pub(crate) mod lifecycle;
 pub(crate) mod list;
 pub(crate) mod memory;
+pub(crate) mod migrate;
 pub(crate) mod name;
 pub(crate) mod save;
 pub(crate) mod sched;

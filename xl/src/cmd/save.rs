@@ -1,4 +1,4 @@
-//! `xl save`, `xl restore`, and suspending without a file.
+//! A guest's state: saved, restored, suspended in memory, written to a core file.
 
 use crate::cli::Run;
 use crate::cmd::create::{Life, let_run, refuse_viewer};
@@ -10,9 +10,10 @@ use crate::session::Session;
 use crate::{autoballoon, saved_file};
 use clap::Args;
 use libxc::DomId;
-use libxl::domain::{self, control, save, suspend};
+use libxl::domain::{self, control, coredump, save, suspend};
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 /// `xl save`.
 #[derive(Args)]
@@ -130,6 +131,23 @@ fn open(file: &str) -> Result<File, Failure> {
         path => File::open(path),
     };
     opened.map_err(|e| Failure::new(1, format!("cannot open {file}: {e}")))
+}
+
+/// `xl dump-core`.
+#[derive(Args)]
+pub(crate) struct DumpCore {
+    /// Name or number of the domain
+    domain: String,
+    /// The file
+    #[arg(value_name = "filename")]
+    file: PathBuf,
+}
+
+impl Run for DumpCore {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        Ok(coredump::write(&session.ctx, domid, &self.file)?)
+    }
 }
 
 /// `xl suspend`.

@@ -27,14 +27,6 @@ fn value(short: char, name: &'static str, help: &'static str) -> Arg {
     Arg::new(help).short(short).value_name(name).help(help)
 }
 
-fn long_flag(long: &'static str, help: &'static str) -> Arg {
-    Arg::new(long).long(long).action(ArgAction::SetTrue).help(help)
-}
-
-fn long_value(long: &'static str, name: &'static str, help: &'static str) -> Arg {
-    Arg::new(long).long(long).value_name(name).help(help)
-}
-
 /// Commands that take one domain.
 pub(crate) fn domain(c: Command) -> Command {
     c.arg(required("Domain"))
@@ -87,34 +79,6 @@ pub(crate) fn vncviewer(c: Command) -> Command {
             .visible_alias("vncviewer-autopass"),
     )
     .arg(required("Domain"))
-}
-
-pub(crate) fn migrate(c: Command) -> Command {
-    c.arg(value('C', "FILE", "Send this configuration instead of the domain's own"))
-        .arg(value('s', "COMMAND", "Use this instead of ssh; if empty, run the host argument itself"))
-        .arg(flag('e', "Do not wait in the background, there, for the death of the domain"))
-        .arg(flag('p', "Leave the domain paused there"))
-        .arg(flag('D', "Keep the domain's number"))
-        .arg(flag('F', "Stay in the foreground there"))
-        .arg(long_flag("debug", "Check every page, and say very much"))
-        .arg(long_flag("live", "Accepted: migration is always live"))
-        .arg(required("Domain"))
-        .arg(required("host"))
-}
-
-pub(crate) fn migrate_receive(c: Command) -> Command {
-    c.arg(flag('F', "Stay in the foreground"))
-        .arg(flag('e', "Do not wait in the background for the death of the domain"))
-        .arg(flag('d', "Show the configuration on standard error"))
-        .arg(flag('r', "Receive Remus checkpoints"))
-        .arg(flag('p', "Leave the domain paused"))
-        .arg(long_flag("colo", "Receive COLO checkpoints"))
-        .arg(long_value("coloft-script", "SCRIPT", "Set up COLO's network with this"))
-        .arg(long_flag("userspace-colo-proxy", "Use COLO's proxy in user space"))
-}
-
-pub(crate) fn dump_core(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("filename"))
 }
 
 pub(crate) fn cd_insert(c: Command) -> Command {

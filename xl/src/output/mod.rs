@@ -8,6 +8,7 @@ pub(crate) mod progress;
 
 use crate::failure::Failure;
 use serde::Serialize;
+use std::fmt;
 use std::io::{self, Write};
 
 /// Writes a command's whole output at once. A reader that has gone away is no failure.
@@ -28,6 +29,11 @@ pub(crate) fn print_bytes(text: &[u8]) -> Result<(), Failure> {
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::new(1, format!("making JSON: {e}")))?;
     print(&(text + "\n"))
+}
+
+/// Writes a line to standard error, at once. With that gone there is nobody left to tell, and the work goes on.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Says on standard error why the command failed.

@@ -1,0 +1,308 @@
+//! `xl migrate` and, at its other end, `xl migrate-receive`.
+
+use crate::autoballoon;
+use crate::cli::{Globals, Run};
+use crate::failure::Failure;
+use crate::handover::{self, Arriving, BANNER, Leaving, Line};
+use crate::monitor::{self, Watching};
+use crate::output::progress::Progress;
+use crate::output::say;
+use crate::saved::{self, Taken};
+use crate::session::Session;
+use clap::Args;
+use libxc::DomId;
+use libxl::domain::{self, control, info, name, save, suspend};
+use libxl::error::ResultExt;
+use libxl::{Ctx, Result as LibxlResult};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// `xl migrate`.
+#[derive(Args)]
+pub(crate) struct Migrate {
+    /// Send this configuration instead of the domain's own
+    #[arg(short = 'C', value_name = "FILE")]
+    config: Option<String>,
+    /// Use this instead of ssh; if empty, run the host argument itself
+    #[arg(short = 's', value_name = "COMMAND", default_value = "ssh")]
+    transport: String,
+    /// Do not wait in the background, there, for the death of the domain
+    #[arg(short = 'e')]
+    no_monitor: bool,
+    /// Leave the domain paused there
+    #[arg(short = 'p')]
+    paused: bool,
+    /// Keep the domain's number
+    #[arg(short = 'D')]
+    keep_domid: bool,
+    /// As -e
+    #[arg(short = 'F')]
+    foreground: bool,
+    /// Check every page, and say very much
+    #[arg(long)]
+    debug: bool,
+    /// Accepted: migration is always live
+    #[arg(long)]
+    live: bool,
+    /// Name or number of the domain
+    domain: String,
+    /// The host to migrate to
+    host: String,
+}
+
+impl Run for Migrate {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
+        let session = session.cancellable()?;
+        let ctx = &session.ctx;
+        let name = info::names(ctx, &[domid])?.pop().flatten().unwrap_or_default();
+        let config =
+            saved::config(&session, domid, &Taken { file: self.config.as_deref(), keep_domid: self.keep_domid })?;
+        let mut transport = Transport::start(&self.rune(&session.globals))?;
+        let mut line = transport.line(ctx)?;
+        let sent = line.expect(BANNER).map_err(Failure::from).and_then(|()| {
+            saved::write(&line.to, "migration stream", &config)?;
+            let mut progress = Progress::new();
+            let options = save::Options { live: true, verify: self.debug };
+            let mut show = |what: &str, done, total| progress.show(what, done, total);
+            Ok(save(ctx, domid, line.to.as_fd(), options, &mut show)?)
+        });
+        let ended = sent.and_then(|()| handover::hand_over(&mut line, &mut Here { ctx, domid, name }));
+        drop(line);
+        transport.end();
+        ended
+    }
+}
+
+impl Migrate {
+    /// The shell command that runs the receiver, byte for byte stock xl's.
+    fn rune(&self, globals: &Globals) -> String {
+        if self.transport.is_empty() {
+            return self.host.clone();
+        }
+        let flag = |set: bool, text: &'static str| if set { text } else { "" };
+        let verbose = match usize::from(globals.verbose) {
+            0 => String::new(),
+            count => format!(" -{}", "v".repeat(count)),
+        };
+        [
+            &format!("exec {} {} xl", self.transport, self.host),
+            flag(globals.progress_by_cr || io::stderr().is_terminal(), " -t"),
+            flag(globals.timestamps, " -T"),
+            &verbose,
+            " migrate-receive",
+            flag(self.no_monitor || self.foreground, " -e"),
+            flag(self.debug, " -d"),
+            flag(self.paused, " -p"),
+        ]
+        .concat()
+    }
+}
+
+/// The program that connects to the other host.
+struct Transport {
+    child: Child,
+}
+
+impl Transport {
+    /// How long it may take to end once there is nothing more to say.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    /// It stays in this process's group: ssh may want to ask for a password.
+    fn start(rune: &str) -> Result<Transport, Failure> {
+        let child = Command::new("sh").args(["-c", rune]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = child.map_err(|e| Failure::new(1, format!("starting {rune}: {e}")))?;
+        Ok(Transport { child })
+    }
+
+    fn line<'a>(&mut self, ctx: &'a Ctx) -> Result<Line<'a>, Failure> {
+        match (self.child.stdout.take(), self.child.stdin.take()) {
+            (Some(from), Some(to)) => {
+                let (from, to) = (OwnedFd::from(from).into(), OwnedFd::from(to).into());
+                Ok(Line { ctx, from, to })
+            }
+            _ => Err(Failure::new(1, "the transport has no pipes")),
+        }
+    }
+
+    /// Waits for its end, but not for ever: the guest's place is decided.
+    fn end(&mut self) {
+        let until = Instant::now() + Self::PATIENCE;
+        while Instant::now() < until {
+            match self.child.try_wait() {
+                Ok(Some(status)) if !status.success() => {
+                    return say(format_args!("the transport has failed ({status})"));
+                }
+                Ok(None) => std::thread::sleep(Duration::from_millis(10)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        say(format_args!("the transport (process {}) goes on; it is no longer waited for", self.child.id()));
+    }
+}
+
+/// The guest at the sender.
+struct Here<'a> {
+    ctx: &'a Ctx,
+    domid: DomId,
+    name: String,
+}
+
+impl Here<'_> {
+    fn away(&self) -> String {
+        format!("{}--migratedaway", self.name)
+    }
+}
+
+impl Leaving for Here<'_> {
+    fn rename_away(&mut self) -> LibxlResult<()> {
+        name::rename(self.ctx, self.domid, Some(&self.name), &self.away())
+    }
+
+    fn rename_back(&mut self) -> LibxlResult<()> {
+        name::rename(self.ctx, self.domid, Some(&self.away()), &self.name)
+    }
+
+    fn resume(&mut self) -> LibxlResult<()> {
+        suspend::resume(self.ctx, self.domid)
+    }
+
+    fn destroy(&mut self) -> LibxlResult<()> {
+        domain::destroy(self.ctx, self.domid)
+    }
+}
+
+/// `xl migrate-receive`.
+#[derive(Args)]
+pub(crate) struct MigrateReceive {
+    /// Stay in the foreground until the death of the domain
+    #[arg(short = 'F')]
+    foreground: bool,
+    /// Do not wait in the background for the death of the domain
+    #[arg(short = 'e')]
+    no_monitor: bool,
+    /// Show the configuration on standard error
+    #[arg(short = 'd')]
+    debug: bool,
+    /// Receive Remus checkpoints
+    #[arg(short = 'r')]
+    remus: bool,
+    /// Leave the domain paused
+    #[arg(short = 'p')]
+    paused: bool,
+    /// Receive COLO checkpoints
+    #[arg(long)]
+    colo: bool,
+    /// Set up COLO's network with this
+    #[arg(long, value_name = "SCRIPT")]
+    coloft_script: Option<String>,
+    /// Use COLO's proxy in user space
+    #[arg(long)]
+    userspace_colo_proxy: bool,
+}
+
+impl Run for MigrateReceive {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        if self.remus || self.colo || self.coloft_script.is_some() || self.userspace_colo_proxy {
+            return Err(Failure::new(1, "receiving checkpoints (Remus, COLO) is not built yet"));
+        }
+        let session = session.cancellable()?;
+        let ctx = &session.ctx;
+        let mut line = Line { ctx, from: own(io::stdin().as_fd())?, to: own(io::stdout().as_fd())? };
+        say(format_args!("migration target: Ready to receive domain."));
+        line.send(BANNER)?;
+
+        let mut loaded = saved::read(&session, &line.from, "<incoming migration stream>", None)?;
+        let name = loaded.config.c_info.name.clone().unwrap_or_default();
+        loaded.config.c_info.name = Some(incoming(&name));
+        if self.debug {
+            say(format_args!("{}", loaded.shown()?));
+        }
+        let mut progress = Progress::new();
+        let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, line.from.as_fd(), &mut progress)?;
+        drop(progress);
+        let mut copy = There { ctx, domid, name, paused: self.paused };
+        if let Err(failure) = self.watch_in_background(&session, &copy) {
+            copy.destroy()?;
+            return Err(failure);
+        }
+        handover::take_over(&mut line, &mut copy)?;
+        match Watching::of(self.no_monitor, self.foreground) {
+            Watching::Foreground => monitor::watch(&session, domid, &copy.name, Watching::Foreground),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl MigrateReceive {
+    /// A monitor is started while the guest can still stay where it is.
+    fn watch_in_background(&self, session: &Session, copy: &There<'_>) -> Result<(), Failure> {
+        match Watching::of(self.no_monitor, self.foreground) {
+            Watching::Background => monitor::watch(session, copy.domid, &copy.name, Watching::Background),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The name of a copy that is not yet the guest.
+fn incoming(name: &str) -> String {
+    format!("{name}--incoming")
+}
+
+fn own(fd: impl AsFd) -> LibxlResult<File> {
+    fd.as_fd().try_clone_to_owned().map(File::from).context("the way to the sender")
+}
+
+/// The copy at the receiver.
+struct There<'a> {
+    ctx: &'a Ctx,
+    domid: DomId,
+    /// The guest's name.
+    name: String,
+    paused: bool,
+}
+
+impl Arriving for There<'_> {
+    fn rename(&mut self) -> LibxlResult<()> {
+        name::rename(self.ctx, self.domid, Some(&incoming(&self.name)), &self.name)
+    }
+
+    fn start(&mut self) -> LibxlResult<()> {
+        match self.paused {
+            true => Ok(()),
+            false => control::unpause(self.ctx, self.domid),
+        }
+    }
+
+    fn destroy(&mut self) -> LibxlResult<()> {
+        domain::destroy(self.ctx, self.domid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Command as Parser, FromArgMatches};
+
+    fn rune(line: &str, globals: &Globals) -> String {
+        let parser = Migrate::augment_args(Parser::new("migrate").no_binary_name(true));
+        let words = line.split_whitespace().map(|word| word.trim_matches('"'));
+        Migrate::from_arg_matches(&parser.get_matches_from(words)).unwrap().rune(globals)
+    }
+
+    #[test]
+    fn the_receiver_is_called_as_stock_xl_calls_it() {
+        // On a terminal, as tests may run, the receiver is told so.
+        let plain = |rune: String| rune.replace("xl -t", "xl");
+        let globals = Globals::default();
+        assert_eq!(plain(rune("web1 host2", &globals)), "exec ssh host2 xl migrate-receive");
+        assert_eq!(plain(rune("-e --debug -p web1 host2", &globals)), "exec ssh host2 xl migrate-receive -e -d -p");
+        let mut verbose = Globals::default();
+        (verbose.verbose, verbose.timestamps) = (3, true);
+        assert_eq!(plain(rune("-F -s socat web1 x", &verbose)), "exec socat x xl -T -vvv migrate-receive -e");
+        assert_eq!(rune("-s \"\" web1 ./receive", &globals), "./receive");
+    }
+}
