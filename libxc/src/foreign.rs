@@ -44,6 +44,33 @@ impl Xc {
     /// # Errors
     /// If any of them cannot be mapped; the message tells which.
     pub fn map_foreign(&self, domid: DomId, protection: Protection, frames: &[u64]) -> Result<ForeignMap<'_>> {
+        let (map, errors) = self.map_each(domid, protection, frames)?;
+        match errors.iter().zip(frames).find(|(error, _)| **error != 0) {
+            None => Ok(map),
+            Some((error, frame)) => Err(Error::Invalid(format!(
+                "mapping frame {frame:#x} of domain {domid}: {}",
+                Errno::from_raw(error.abs()).desc()
+            ))),
+        }
+    }
+
+    /// Maps those of these frames that there are, for reading: the map has them one after the other, and `frames` keeps
+    /// only them. No map if there is none.
+    pub fn map_foreign_present(&self, domid: DomId, frames: &mut Vec<u64>) -> Result<Option<ForeignMap<'_>>> {
+        while !frames.is_empty() {
+            let (map, errors) = self.map_each(domid, Protection::Read, frames)?;
+            if errors.iter().all(|&error| error == 0) {
+                return Ok(Some(map));
+            }
+            // A page that is not there must not be in a map that is read: once more without it.
+            let mut errors = errors.iter();
+            frames.retain(|_| errors.next() == Some(&0));
+        }
+        Ok(None)
+    }
+
+    /// Maps these frames as far as they can be mapped, with each one's error.
+    fn map_each(&self, domid: DomId, protection: Protection, frames: &[u64]) -> Result<(ForeignMap<'_>, Vec<i32>)> {
         let pages = frames.len();
         if pages == 0 || pages > i32::MAX as usize / PAGE_SIZE * 1024 {
             return Err(Error::Invalid(format!("mapping {pages} pages of domain {domid}")));
@@ -61,14 +88,7 @@ impl Xc {
             )
         };
         let start = NonNull::new(start.cast()).ok_or_else(|| Error::last("xenforeignmemory_map", Some(domid)))?;
-        let map = ForeignMap { xc: self, start, pages, protection };
-        match errors.iter().zip(frames).find(|(error, _)| **error != 0) {
-            None => Ok(map),
-            Some((error, frame)) => Err(Error::Invalid(format!(
-                "mapping frame {frame:#x} of domain {domid}: {}",
-                Errno::from_raw(error.abs()).desc()
-            ))),
-        }
+        Ok((ForeignMap { xc: self, start, pages, protection }, errors))
     }
 
     /// Maps `count` frames of a domain that follow each other.

@@ -20,6 +20,7 @@ pub mod image;
 pub mod logdirty;
 pub mod memory;
 pub mod migrate;
+pub mod p2m;
 pub mod pv;
 mod resume;
 pub mod stream;

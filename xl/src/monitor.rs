@@ -210,12 +210,12 @@ fn reloaded(ctx: &Ctx, domid: DomId, current: DomainConfig) -> Result<DomainConf
     Ok(updated)
 }
 
-/// A core that cannot be written must not keep the domain from its end.
+/// Writes a core file, if that is possible: the domain's end does not wait for it.
 fn write_core(ctx: &Ctx, domid: DomId, name: &str) {
-    let file = ctx.paths.dump.join(format!("{}-{name}.{domid}.core", jiff::Zoned::now().strftime("%Y-%m%d-%H%M.%S")));
+    let file = ctx.paths.dump.join(name);
     say(format_args!("dumping core to {}", file.display()));
     if let Err(e) = coredump::write(ctx, domid, &file) {
-        say(format_args!("{e}"));
+        say(format_args!("core dump failed: {e}"));
     }
 }
 

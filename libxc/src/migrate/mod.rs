@@ -6,7 +6,6 @@
 mod hvm;
 mod memory_in;
 mod memory_out;
-pub mod present;
 pub mod protocol;
 mod pv;
 pub mod restore;

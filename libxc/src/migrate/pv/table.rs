@@ -51,11 +51,6 @@ pub(super) fn frames(table: &Table) -> impl Iterator<Item = u64> {
     entries.filter(|entry| entry & PRESENT != 0).map(|entry| (entry & FRAME) >> 12)
 }
 
-/// The frame of the entry at `index`, whether present or not.
-pub(super) fn frame_at(table: &Table, index: usize) -> u64 {
-    table.as_chunks::<8>().0.get(index).map_or(0, |bytes| (u64::from_le_bytes(*bytes) & FRAME) >> 12)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 //! .xen_pages, .xen_p2m (PV) or .xen_pfn, .shstrtab
 //! ```
 
+use libxc::host::Version;
 use libxc::types::PAGE_SIZE;
 
 const EHDR_SIZE: u64 = 64;
@@ -32,6 +33,12 @@ const FORMAT_VERSION: u64 = 1;
 
 /// What a page table entry of the core that has no page holds (`XC_CORE_INVALID_PFN`).
 pub const INVALID_PFN: u64 = u64::MAX;
+
+/// Whether a page of a translated guest can be memory: neither VGA's hole below 1 MiB nor that of devices below 4 GiB
+/// (`HVM_BELOW_4G_MMIO_START`, hvm/e820.h).
+pub fn may_be_memory(gfn: u64) -> bool {
+    !(0xa0..0xc0).contains(&gfn) && !(0xf_0000..0x10_0000).contains(&gfn)
+}
 
 /// What the file describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +76,39 @@ pub struct XenVersion {
 
 const XEN_VERSION_SIZE: u64 = 8 + 8 + 16 + 144 + 1024 + 64 + 8 + 8;
 
+impl From<&Version> for XenVersion {
+    fn from(xen: &Version) -> XenVersion {
+        let mut compile_info = [0; 144];
+        let (compiler, rest) = compile_info.split_at_mut(64);
+        let (by, rest) = rest.split_at_mut(16);
+        let (domain, date) = rest.split_at_mut(32);
+        fill(compiler, &xen.compiler);
+        fill(by, &xen.compile_by);
+        fill(domain, &xen.compile_domain);
+        fill(date, &xen.compile_date);
+        XenVersion {
+            version: (xen.major.into(), xen.minor.into()),
+            extra: fixed(&xen.extra),
+            compile_info,
+            capabilities: fixed(&xen.capabilities),
+            changeset: fixed(&xen.changeset),
+            platform_parameters: xen.virt_start,
+            page_size: xen.pagesize.into(),
+        }
+    }
+}
+
+/// Text as Xen has it: of fixed length, the rest zeros.
+fn fixed<const N: usize>(text: &str) -> [u8; N] {
+    let mut bytes = [0; N];
+    fill(&mut bytes, text);
+    bytes
+}
+
+fn fill(field: &mut [u8], text: &str) {
+    field.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+}
+
 struct Section {
     name: &'static str,
     kind: u32,
@@ -92,10 +132,9 @@ impl Shape {
             sections.push(progbits(".xen_shared_info", page, 8, page));
         }
         sections.push(progbits(".xen_pages", self.pages * page, page, page));
-        sections.push(match self.translated {
-            false => progbits(".xen_p2m", self.pages * 16, 8, 16),
-            true => progbits(".xen_pfn", self.pages * 8, 8, 8),
-        });
+        let table = if self.translated { ".xen_pfn" } else { ".xen_p2m" };
+        let entry_size = self.words_per_page() * 8;
+        sections.push(progbits(table, self.pages * entry_size, 8, entry_size));
         sections
     }
 
@@ -126,6 +165,11 @@ impl Shape {
         out.extend(headers);
         self.notes(&mut out, xen);
         out
+    }
+
+    /// 64-bit words that tell of a page which it is: the guest's number, and the machine's where they differ.
+    pub fn words_per_page(&self) -> u64 {
+        if self.translated { 1 } else { 2 }
     }
 
     /// Zero bytes between the shared info page (or the registers) and the first page.
@@ -237,6 +281,19 @@ mod tests {
         let pv = pv();
         let before = pv.head(&xen()).len() as u64 + pv.vcpus * pv.context_size + 4096;
         assert_eq!(before + pv.padding(), 0x3000);
+    }
+
+    #[test]
+    fn devices_holes_are_not_memory() {
+        let holes: Vec<u64> = (0..0x10_0001).filter(|&gfn| !may_be_memory(gfn)).collect();
+        assert_eq!(holes.len(), 0x20 + 0x1_0000);
+        assert_eq!((holes.first(), holes.last()), (Some(&0xa0), Some(&0xf_ffff)));
+    }
+
+    #[test]
+    fn texts_of_xen_fill_their_fields_and_no_more() {
+        assert_eq!(fixed::<4>("ab"), *b"ab\0\0");
+        assert_eq!(fixed::<4>("abcdef"), *b"abcd");
     }
 
     #[test]

@@ -1,166 +1,160 @@
-//! Core files of domains: all of a guest's memory and registers, for a debugger (`libxl_domain_core_dump`).
+//! Core files of domains: the memory and the vCPUs' registers of one, for debuggers (`libxl_domain_core_dump`).
 
+mod file;
 pub mod layout;
 
-use super::info;
 use crate::Ctx;
+use crate::domain::info;
 use crate::error::{Error, Result, ResultExt};
+use file::CoreFile;
 use layout::{INVALID_PFN, Shape, XenVersion};
 use libxc::domain::{DomainFlags, DomainInfo};
 use libxc::foreign::Protection;
-use libxc::host::Version;
-use libxc::migrate::present::{Present, present_pages};
+use libxc::p2m::P2m;
 use libxc::types::PAGE_SIZE;
-use libxc::vcpu::PvContext;
-use libxc::{DomId, Xc};
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use libxc::{DomId, ForeignMap, Xc};
 use std::path::Path;
 
-/// Pages that are mapped at once.
-const MAPPED_AT_ONCE: usize = 1024;
+/// Pages that are mapped and copied at once.
+const BATCH: usize = 1024;
 
-/// Writes a domain's core file. The domain may run meanwhile: the file then holds its pages from different moments.
+/// Writes a core file of a domain, which may run meanwhile: pages then differ in age.
 ///
 /// # Errors
-/// No file is left then.
-pub fn write(ctx: &Ctx, domid: DomId, file: &Path) -> Result<()> {
-    let step = || format!("core of domain {domid} in {}", file.display());
-    let info = info::get(ctx, domid).with_context(step)?;
-    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file).with_context(step)?;
-    content(ctx.xc()?, &info, out).inspect_err(|_| _ = fs::remove_file(file)).with_context(step)
-}
-
-fn content(xc: &Xc, info: &DomainInfo, out: File) -> Result<()> {
-    let domid = info.domid;
-    let contexts = contexts(xc, info)?;
-    let pages = present_pages(xc, domid).map_err(|e| Error::fail(e.to_string()))?;
-    let shared = shared_info(xc, info)?;
-    let shape = Shape {
-        translated: info.flags.contains(DomainFlags::HVM),
-        vcpus: contexts.len() as u64,
-        context_size: size_of::<PvContext>() as u64,
-        shared_info: shared.is_some(),
-        pages: pages.len() as u64,
+/// If the guest's memory cannot be found, before the file is touched; or if the file cannot be written: it is removed.
+pub fn write(ctx: &Ctx, domid: DomId, path: &Path) -> Result<()> {
+    let dump = || {
+        let core = Core::of(ctx.xc()?, &info::get(ctx, domid)?)?;
+        let mut file = CoreFile::create(path)?;
+        core.write(&mut file).and_then(|()| file.finish()).inspect_err(|_| file::remove(path))
     };
-    let mut out = BufWriter::with_capacity(1 << 20, out);
-    out.write_all(&shape.head(&xen_version(&xc.version()?)))?;
-    contexts.iter().try_for_each(|context| out.write_all(context))?;
-    shared.iter().try_for_each(|page| out.write_all(page))?;
-    out.write_all(&vec![0; shape.padding() as usize])?;
-    let pages = memory(xc, domid, pages, &mut out)?;
-    out.write_all(&table(&pages, shape.translated))?;
-    out.write_all(&shape.tail())?;
-    Ok(out.flush()?)
+    dump().with_context(|| format!("dumping the core of domain {domid} to {}", path.display()))
 }
 
-/// The registers of each vCPU that has any.
-fn contexts(xc: &Xc, info: &DomainInfo) -> Result<Vec<Vec<u8>>> {
-    let last = info.max_vcpu_id.ok_or_else(|| Error::fail("it has no vCPUs yet"))?;
-    let contexts: Vec<_> = (0..=last).filter_map(|vcpu| xc.pv_context_bytes(info.domid, vcpu).ok()).collect();
-    if contexts.is_empty() {
-        return Err(Error::fail("none of its vCPUs has registers yet"));
-    }
-    Ok(contexts)
+/// What a core file needs of a domain but its pages.
+struct Core<'xc> {
+    xc: &'xc Xc,
+    domid: DomId,
+    xen: XenVersion,
+    shape: Shape,
+    /// The registers of each vCPU that has been started.
+    contexts: Vec<Vec<u8>>,
+    shared_info: Option<ForeignMap<'xc>>,
+    memory: Memory<'xc>,
 }
 
-/// The page that Xen shares with the guest; only PV guests always have one.
-fn shared_info(xc: &Xc, info: &DomainInfo) -> Result<Option<Vec<u8>>> {
-    let map = match xc.map_foreign(info.domid, Protection::Read, &[info.shared_info_frame.0]) {
-        Err(_) if info.flags.contains(DomainFlags::HVM) => return Ok(None),
-        map => map.context("the shared info page")?,
-    };
-    let mut page = vec![0; PAGE_SIZE];
-    map.read(0, &mut page)?;
-    Ok(Some(page))
+/// How a guest's pages are found.
+enum Memory<'xc> {
+    /// By its own table of machine frames.
+    Pv(P2m<'xc>),
+    /// By their numbers, up to the highest.
+    Translated(u64),
 }
 
-/// Writes the pages. One that went away meanwhile is written as zeros: it is `None` in what is returned.
-fn memory(xc: &Xc, domid: DomId, pages: Vec<Present>, out: &mut impl Write) -> Result<Vec<Option<Present>>> {
-    let mut written = Vec::with_capacity(pages.len());
-    let mut bytes = vec![0; PAGE_SIZE];
-    for batch in pages.chunks(MAPPED_AT_ONCE) {
-        let frames: Vec<u64> = batch.iter().map(|page| page.frame).collect();
-        let whole = xc.map_foreign(domid, Protection::Read, &frames).ok();
-        for (index, page) in batch.iter().enumerate() {
-            let read = match &whole {
-                Some(map) => map.read(index * PAGE_SIZE, &mut bytes),
-                None => xc.map_foreign(domid, Protection::Read, &[page.frame]).and_then(|map| map.read(0, &mut bytes)),
-            };
-            if read.is_err() {
-                bytes.fill(0);
-            }
-            out.write_all(&bytes)?;
-            written.push(read.is_ok().then_some(*page));
+impl<'xc> Core<'xc> {
+    fn of(xc: &'xc Xc, info: &DomainInfo) -> Result<Core<'xc>> {
+        let domid = info.domid;
+        let translated = info.flags.contains(DomainFlags::HVM);
+        if !translated && xc.address_size(domid)? != 64 {
+            return Err(Error::fail("only 64-bit PV guests can be dumped"));
         }
-    }
-    Ok(written)
-}
-
-/// What the pages are: a PV guest's by number and frame, others' by number.
-fn table(pages: &[Option<Present>], translated: bool) -> Vec<u8> {
-    let entry = |page: &Option<Present>| match page {
-        Some(page) => [page.pfn.0, page.frame],
-        None => [INVALID_PFN; 2],
-    };
-    let words = pages.iter().map(entry).flat_map(|entry| entry.into_iter().take(if translated { 1 } else { 2 }));
-    words.flat_map(u64::to_le_bytes).collect()
-}
-
-/// The hypervisor's answers, each in the room that it has in the file.
-fn xen_version(version: &Version) -> XenVersion {
-    let mut compile_info = [0; 144];
-    let parts = [
-        (0..64, &version.compiler),
-        (64..80, &version.compile_by),
-        (80..112, &version.compile_domain),
-        (112..144, &version.compile_date),
-    ];
-    for (place, text) in parts {
-        put(&mut compile_info[place], text);
-    }
-    XenVersion {
-        version: (version.major.into(), version.minor.into()),
-        extra: room(&version.extra),
-        compile_info,
-        capabilities: room(&version.capabilities),
-        changeset: room(&version.changeset),
-        platform_parameters: version.virt_start,
-        page_size: version.pagesize.into(),
-    }
-}
-
-fn room<const N: usize>(text: &str) -> [u8; N] {
-    let mut bytes = [0; N];
-    put(&mut bytes, text);
-    bytes
-}
-
-/// As much of a text as there is room for.
-fn put(place: &mut [u8], text: &str) {
-    place.iter_mut().zip(text.bytes()).for_each(|(to, byte)| *to = byte);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use libxc::Pfn;
-
-    #[test]
-    fn the_table_names_each_page_as_its_kind_of_guest_does() {
-        let page = Present { pfn: Pfn(3), frame: 0x77 };
-        let words = |bytes: Vec<u8>| -> Vec<u64> {
-            bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
+        let shared_info = xc.map_foreign(domid, Protection::Read, &[info.shared_info_frame.0]);
+        let (shared_info, memory) = if translated {
+            // Such a guest decides itself where it sees the page, and whether.
+            (shared_info.ok(), Memory::Translated(xc.max_gpfn(domid)?.0))
+        } else {
+            let shared = shared_info.context("mapping the shared info page")?;
+            let max_mfn = xc.max_ram_page()?.0.saturating_sub(1);
+            let p2m = P2m::find(xc, info, &shared, max_mfn)?;
+            (Some(shared), Memory::Pv(p2m))
         };
-        assert_eq!(words(table(&[Some(page), None], false)), [3, 0x77, INVALID_PFN, INVALID_PFN]);
-        assert_eq!(words(table(&[Some(page), None], true)), [3, INVALID_PFN]);
+        let vcpus = 0..=info.max_vcpu_id.unwrap_or(0);
+        let contexts: Vec<_> = vcpus.filter_map(|vcpu| xc.pv_context_bytes(domid, vcpu).ok()).collect();
+        let Some(first) = contexts.first() else {
+            return Err(Error::fail("none of its vCPUs has been set up yet"));
+        };
+        let shape = Shape {
+            translated,
+            vcpus: contexts.len() as u64,
+            context_size: first.len() as u64,
+            shared_info: shared_info.is_some(),
+            pages: info.tot_pages,
+        };
+        Ok(Core { xc, domid, xen: XenVersion::from(&xc.version()?), shape, contexts, shared_info, memory })
     }
 
-    #[test]
-    fn texts_fill_their_rooms_and_no_more() {
-        let version = Version { compiler: "g".repeat(100), compile_by: "me".into(), ..Version::default() };
-        let compile_info = xen_version(&version).compile_info;
-        assert_eq!((compile_info[63], &compile_info[64..67]), (b'g', &b"me\0"[..]));
+    fn write(&self, file: &mut CoreFile) -> Result<()> {
+        file.bytes(&self.shape.head(&self.xen))?;
+        self.contexts.iter().try_for_each(|context| file.bytes(context))?;
+        if let Some(shared) = &self.shared_info {
+            let mut page = [0; PAGE_SIZE];
+            shared.read(0, &mut page)?;
+            file.bytes(&page)?;
+        }
+        file.hole(self.shape.padding())?;
+        let table = self.write_pages(file)?;
+        file.bytes(&table)?;
+        file.bytes(&self.shape.tail())
+    }
+
+    /// Writes as many pages as the file's headers say, and gives the table that tells which they are. The guest may have
+    /// grown or shrunk since: pages too many are left out, pages too few are empty and without a number.
+    fn write_pages(&self, file: &mut CoreFile) -> Result<Vec<u8>> {
+        let mut pages = Pages { file, buffer: vec![0; BATCH * PAGE_SIZE], table: Vec::new(), left: self.shape.pages };
+        match &self.memory {
+            Memory::Pv(p2m) => {
+                let found = (0..=u64::from(p2m.last_pfn())).filter_map(|pfn| Some((pfn, p2m.mfn(pfn)?)));
+                pages.write(self.xc, self.domid, found, |table, pfn, mfn| table.extend([pfn, mfn]))?;
+            }
+            Memory::Translated(last) => {
+                let found = (0..=*last).filter(|&gfn| layout::may_be_memory(gfn)).map(|gfn| (gfn, gfn));
+                pages.write(self.xc, self.domid, found, |table, gfn, _| table.push(gfn))?;
+            }
+        }
+        let Pages { mut table, left, .. } = pages;
+        file.hole(left * PAGE_SIZE as u64)?;
+        table.resize((self.shape.pages * self.shape.words_per_page()) as usize, INVALID_PFN);
+        Ok(table.iter().flat_map(|word| word.to_le_bytes()).collect())
+    }
+}
+
+/// Pages on their way from the guest to the file.
+struct Pages<'a> {
+    file: &'a mut CoreFile,
+    /// Room for a batch of them.
+    buffer: Vec<u8>,
+    /// Which pages are in the file.
+    table: Vec<u64>,
+    /// How many the file still has room for.
+    left: u64,
+}
+
+impl Pages<'_> {
+    /// Writes those of these pages, told by their number and the frame by which Xen knows them, that there are, and notes
+    /// each in the table.
+    fn write(
+        &mut self,
+        xc: &Xc,
+        domid: DomId,
+        mut pages: impl Iterator<Item = (u64, u64)>,
+        note: impl Fn(&mut Vec<u64>, u64, u64),
+    ) -> Result<()> {
+        while self.left > 0 {
+            let batch: Vec<(u64, u64)> = pages.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let mut frames: Vec<u64> = batch.iter().map(|&(_, frame)| frame).collect();
+            let Some(map) = xc.map_foreign_present(domid, &mut frames)? else { continue };
+            let mut present = frames.iter().peekable();
+            let mapped = batch.iter().filter(|(_, frame)| present.next_if_eq(&frame).is_some());
+            let count = (frames.len() as u64).min(self.left);
+            mapped.take(count as usize).for_each(|&(pfn, frame)| note(&mut self.table, pfn, frame));
+            let bytes = self.buffer.get_mut(..count as usize * PAGE_SIZE).unwrap_or_default();
+            map.read(0, bytes)?;
+            self.file.pages(bytes)?;
+            self.left -= count;
+        }
+        Ok(())
     }
 }
