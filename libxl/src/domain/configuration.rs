@@ -1,14 +1,16 @@
 //! The configuration of a domain that runs: what it was created with, and what has changed since.
 
 use super::info;
-use super::nodes::domain_path;
+use super::nodes::{domain_path, libxl_path};
 use super::sched;
 use crate::Ctx;
+use crate::device::{DeviceKind, vdev};
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{Bitmap, DomainConfig, DomainType};
 use crate::userdata::Userdata;
-use crate::xenstore::Store;
+use crate::xenstore::{Batch, Store, optional};
 use libxc::DomId;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The configuration that would make the domain as it is now (`libxl_retrieve_domain_configuration`).
@@ -28,7 +30,46 @@ fn read(ctx: &Ctx, domid: DomId) -> Result<DomainConfig> {
     config.b_info.target_memkb = Some(target.saturating_add(fudge(&config)));
     config.b_info.max_memkb = Some(max);
     config.b_info.sched_params = sched::get(ctx, domid)?;
+    drop_absent(&mut config, &devices(ctx, domid)?);
     Ok(config)
+}
+
+/// The kinds of devices that may be taken from a domain while its stored configuration keeps them.
+const DETACHABLE: [DeviceKind; 7] = [
+    DeviceKind::Vbd,
+    DeviceKind::VirtioDisk,
+    DeviceKind::Vif,
+    DeviceKind::Vtpm,
+    DeviceKind::Vdispl,
+    DeviceKind::Vsnd,
+    DeviceKind::Vusb,
+];
+
+/// The detachable devices that a domain has, by kind and number, in one wait.
+fn devices(ctx: &Ctx, domid: DomId) -> Result<HashSet<(DeviceKind, u32)>> {
+    let mut batch = Batch::new();
+    DETACHABLE.iter().for_each(|kind| _ = batch.directory(&format!("{}/device/{kind}", libxl_path(domid))));
+    let mut devices = HashSet::new();
+    for (kind, listing) in DETACHABLE.into_iter().zip(ctx.xs()?.submit(batch)?) {
+        let listing = optional(listing)?.unwrap_or_default();
+        let numbers = String::from_utf8_lossy(&listing);
+        devices.extend(numbers.split_terminator('\0').filter_map(|number| Some((kind, number.parse().ok()?))));
+    }
+    Ok(devices)
+}
+
+/// Leaves out the devices that the domain no longer has.
+fn drop_absent(config: &mut DomainConfig, present: &HashSet<(DeviceKind, u32)>) {
+    let has = |kind, devid: Option<u32>| devid.is_none_or(|devid| present.contains(&(kind, devid)));
+    config.disks.retain(|disk| {
+        let devid = disk.vdev.as_deref().and_then(vdev::number);
+        has(DeviceKind::Vbd, devid) || has(DeviceKind::VirtioDisk, devid)
+    });
+    config.nics.retain(|nic| has(DeviceKind::Vif, nic.devid));
+    config.vtpms.retain(|vtpm| has(DeviceKind::Vtpm, vtpm.devid));
+    config.vdispls.retain(|vdispl| has(DeviceKind::Vdispl, vdispl.devid));
+    config.vsnds.retain(|vsnd| has(DeviceKind::Vsnd, vsnd.devid));
+    config.usbctrls.retain(|usbctrl| has(DeviceKind::Vusb, usbctrl.devid));
 }
 
 fn online_vcpus(ctx: &Ctx, domid: DomId, max_vcpus: u32) -> Result<Bitmap> {
@@ -59,4 +100,25 @@ fn fudge(config: &DomainConfig) -> u64 {
     let ballooned = b_info.max_memkb > b_info.target_memkb;
     let constant = if b_info.domain_type() == DomainType::Hvm && ballooned { 1024 } else { 0 };
     b_info.video_memkb.unwrap_or(0) + constant
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{DeviceDisk, DeviceNic};
+
+    #[test]
+    fn devices_that_were_detached_are_left_out() {
+        let disk = |vdev: &str| DeviceDisk { vdev: Some(vdev.into()), ..DeviceDisk::default() };
+        let nic = |devid| DeviceNic { devid, ..DeviceNic::default() };
+        let mut config = DomainConfig {
+            disks: vec![disk("xvda"), disk("xvdb"), disk("xvdc")],
+            nics: vec![nic(Some(0)), nic(Some(1)), nic(None)],
+            ..DomainConfig::default()
+        };
+        let present = [(DeviceKind::Vbd, 51712), (DeviceKind::VirtioDisk, 51744), (DeviceKind::Vif, 1)];
+        drop_absent(&mut config, &HashSet::from(present));
+        assert_eq!(config.disks, [disk("xvda"), disk("xvdc")]);
+        assert_eq!(config.nics, [nic(Some(1)), nic(None)], "one without a number cannot be looked for");
+    }
 }

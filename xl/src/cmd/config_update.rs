@@ -9,11 +9,11 @@ use crate::config::source::Source;
 use crate::config::write;
 use crate::failure::Failure;
 use crate::output;
+use crate::output::domains::Configured;
 use crate::session::Session;
 use clap::Args;
-use libxl::types::{DomainConfig, json};
+use libxl::types::json;
 use libxl::userdata::Userdata;
-use serde::Serialize;
 use std::path::Path;
 
 /// Stock xl's exit status when it cannot read the file (libxl's ERROR_FAIL itself).
@@ -65,19 +65,12 @@ impl Run for ConfigUpdate {
     }
 }
 
-/// What `xl list -l` has for one domain.
-#[derive(Serialize)]
-struct Entry<'c> {
-    domid: Option<u16>,
-    config: &'c DomainConfig,
-}
-
 /// As stock xl shows it: within an object that has no number of a domain.
 fn shown(loaded: &Loaded) -> Result<String, Failure> {
     if loaded.xl_conf.output_sxp {
         return loaded.shown();
     }
-    Ok(json::to_string(&Entry { domid: None, config: &loaded.config }) + "\n")
+    Ok(json::to_string(&Configured { domid: None, config: &loaded.config }) + "\n")
 }
 
 /// Leaves the text for the domain's monitor, in the form that stock xl reads too.

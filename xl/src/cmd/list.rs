@@ -1,6 +1,7 @@
 //! Domains as tables: `list`, `vm-list`, `uptime`, `claims`, `sharing`.
 
 use crate::cli::Run;
+use crate::config::{load, sxp};
 use crate::failure::Failure;
 use crate::output::domains::{self as tables, Columns, Domain};
 use crate::output::{self, Format};
@@ -8,9 +9,9 @@ use crate::session::Session;
 use clap::Args;
 use libxc::DomId;
 use libxc::domain::DomainInfo;
-use libxl::domain::info;
+use libxl::domain::{configuration, info};
 use libxl::host::cpupool;
-use libxl::types::Bitmap;
+use libxl::types::{Bitmap, DomainConfig, Uuid, json};
 use nix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 
@@ -42,13 +43,16 @@ impl Run for List {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let chosen = chosen_or_all(session, self.domain.as_deref())?;
         if self.long {
-            return Err(Failure::new(1, "list -l: this option is not built yet"));
+            return self.configurations(session, &chosen);
         }
         let mut domains = with_names(session, chosen)?;
         let mut columns = Columns { verbose: self.verbose, context: self.context, ..Columns::default() };
         if self.cpupool {
             columns.cpupool = true;
             add_pools(session, &mut domains)?;
+        }
+        if self.verbose || self.context {
+            add_labels(session, &mut domains);
         }
         if self.numa {
             columns.nodes = Some(session.ctx.xc().and_then(|xc| Ok(xc.physinfo()?))?.nr_nodes);
@@ -58,6 +62,33 @@ impl Run for List {
             true => output::print_json(&tables::list_json(&domains)),
             false => output::print(&tables::list(&domains, columns)),
         }
+    }
+}
+
+impl List {
+    /// Shows whole configurations, as JSON or as xl.conf's `output_format` has it. A domain without one is left out.
+    fn configurations(&self, session: &Session, chosen: &[DomainInfo]) -> Result<(), Failure> {
+        let ctx = &session.ctx;
+        let xl_conf = load::xl_conf(ctx, &load::facts_from_xen(ctx)?)?;
+        let known = chosen.iter().filter_map(|info| match configuration::current(ctx, info.domid) {
+            Ok(config) => Some((info, config)),
+            Err(e) => {
+                tracing::error!("{e}");
+                None
+            }
+        });
+        let known: Vec<_> = known.collect();
+        if xl_conf.output_sxp && !self.output.is_json() {
+            let sxp = |(info, config): &(&DomainInfo, DomainConfig)| {
+                let running = Some((info.domid.0, Uuid::from_bytes(info.uuid)));
+                sxp::domain(running, config).ok_or_else(|| Failure::new(1, load::NO_SXP))
+            };
+            return output::print(&known.iter().map(sxp).collect::<Result<String, _>>()?);
+        }
+        let all: Vec<_> =
+            known.iter().map(|(info, config)| tables::Configured { domid: Some(info.domid.0), config }).collect();
+        // libxl's JSON ends with a newline, and stock xl adds one.
+        output::print(&(json::to_string(&all) + "\n\n"))
     }
 }
 
@@ -164,6 +195,17 @@ fn add_pools(session: &Session, domains: &mut [Domain]) -> Result<(), Failure> {
         domain.pool = names.get(&domain.info.cpupool).cloned().flatten();
     }
     Ok(())
+}
+
+/// Adds security labels, where Xen has them: without Flask it has none.
+fn add_labels(session: &Session, domains: &mut [Domain]) {
+    for domain in domains {
+        let label = session.ctx.xc().and_then(|xc| Ok(xc.security_label(domain.info.ssidref)?));
+        domain.label = label.unwrap_or_else(|e| {
+            tracing::warn!("the security label of domain {}: {e}", domain.info.domid);
+            None
+        });
+    }
 }
 
 fn add_nodes(session: &Session, domains: &mut [Domain]) -> Result<(), Failure> {

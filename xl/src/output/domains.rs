@@ -4,7 +4,7 @@ use super::bitmap::ranges;
 use libxc::domain::{DomainFlags, DomainInfo, ShutdownReason};
 use libxc::{DomId, Kib};
 use libxl::domain::info::Vcpu;
-use libxl::types::{Bitmap, Uuid};
+use libxl::types::{Bitmap, DomainConfig, Uuid};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -19,6 +19,13 @@ pub(crate) struct Domain {
     pub(crate) pool: Option<String>,
     /// The NUMA nodes it prefers, where they are shown.
     pub(crate) nodes: Option<Bitmap>,
+}
+
+/// A domain's configuration as `list -l` shows it; without a number where it is one that a domain is to have.
+#[derive(Serialize)]
+pub(crate) struct Configured<'c> {
+    pub(crate) domid: Option<u16>,
+    pub(crate) config: &'c DomainConfig,
 }
 
 /// What `list` shows beyond the usual columns.
