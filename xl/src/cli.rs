@@ -4,8 +4,8 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    attach, config_update, configfile, console, cpupool, create, flask, host, lifecycle, list, memory, migrate, name,
-    save, sched, schema, unbuilt, vcpu,
+    attach, config_update, configfile, console, cpupool, create, documents, flask, host, lifecycle, list, memory,
+    migrate, name, save, sched, schema, unbuilt, vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;
@@ -208,7 +208,8 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     built::<schema::Schema>("schema", "Print the keys that a configuration file can have").newer(),
     built::<configfile::Convert>("convert", "Convert a configuration file between the xl.cfg and TOML forms").newer(),
     planned("gc", "Find and remove what dead domains left behind", unbuilt::gc).newer(),
-    planned("completions", "Print the completion script for a shell", unbuilt::completions).newer(),
+    built::<documents::Completions>("completions", "Print the completion script for a shell").newer(),
+    built::<documents::Manual>("manual", "Print the manual page, xl(1)").newer(),
 ];
 
 /// xl's own options, which stand before the subcommand.
@@ -321,6 +322,11 @@ fn suggestion(name: &str) -> String {
         Some(best) => format!(": did you mean '{}'?", best.name),
         None => " (see xl help)".to_string(),
     }
+}
+
+/// The whole command line, as a tree: for who describes it. A call is read in two steps instead.
+pub(crate) fn tree() -> Command {
+    globals_parser().subcommands(SUBCOMMANDS.iter().map(|subcommand| subcommand.parser().no_binary_name(false)))
 }
 
 fn globals_parser() -> Command {

@@ -36,8 +36,26 @@ pub(crate) fn install(workspace: &Workspace, dir: &Path) -> Result<()> {
     let tree = |from: &str, to: &str, mode| install_tree(&workspace.root.join(from), &local.join(to), mode);
     install_tree(&workspace.root.join("hotplug/linux/scripts"), &dir.join("etc/xen/scripts"), 0o755)?;
     tree("hotplug/linux/systemd", "lib/systemd/system", 0o644)?;
-    for section in ["1", "5", "7", "8"] {
+    for section in ["5", "7", "8"] {
         tree(&format!("docs/man/man{section}"), &format!("share/man/man{section}"), 0o644)?;
+    }
+    described(&local)
+}
+
+/// What xl tells of itself to manual readers and shells.
+fn described(local: &Path) -> Result<()> {
+    let documents: [(&[&str], &str); 4] = [
+        (&["manual"], "share/man/man1/xl.1"),
+        (&["completions", "bash"], "share/bash-completion/completions/xl"),
+        (&["completions", "zsh"], "share/zsh/site-functions/_xl"),
+        (&["completions", "fish"], "share/fish/vendor_completions.d/xl.fish"),
+    ];
+    for (call, to) in documents {
+        let output = Command::new(local.join("sbin/xl")).args(call).output().context("running the staged xl")?;
+        anyhow::ensure!(output.status.success(), "xl {}: {}", call.join(" "), String::from_utf8_lossy(&output.stderr));
+        let to = local.join(to);
+        fs::create_dir_all(to.parent().context("a file has a directory")?)?;
+        fs::write(&to, output.stdout).with_context(|| format!("writing {}", to.display()))?;
     }
     Ok(())
 }

@@ -177,7 +177,3 @@ pub(crate) fn xenstore_quota_set(c: Command) -> Command {
 pub(crate) fn gc(c: Command) -> Command {
     c.arg(flag('n', "Show what would be removed, and remove nothing").long("dryrun"))
 }
-
-pub(crate) fn completions(c: Command) -> Command {
-    c.arg(required("shell").help("bash, zsh or fish"))
-}

@@ -3,6 +3,7 @@
 pub(crate) mod bitmap;
 pub(crate) mod domains;
 pub(crate) mod host;
+pub(crate) mod manual;
 pub(crate) mod pools;
 pub(crate) mod progress;
 
