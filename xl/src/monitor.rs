@@ -96,6 +96,8 @@ pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> Option<(Dom
 /// The life of a monitor: a session of its own, a log, the wait.
 pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
     let session = Session::new(Globals::default());
+    // Known to `ps` and `pgrep` by the name of the program, whatever path it was started by.
+    let _ = nix::sys::prctl::set_name(c"xl");
     // The leader of a session already has what this is for.
     let _ = nix::unistd::setsid();
     let prepared = logfile::create(&session.ctx, &format!("xl-{name}"))
