@@ -80,5 +80,6 @@ fn store(session: &Session, domain: &str, source: &Source, form: Form) -> Result
         Form::Toml => write::xl_cfg(&form.parse(source, &mut Diagnostics::new(false))).into_bytes(),
     };
     let userdata = Userdata::of(&session.ctx, session.domain(domain)?)?;
+    let _lock = userdata.lock(&session.ctx)?;
     Ok(userdata.store("xl", &text)?)
 }

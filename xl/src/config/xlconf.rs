@@ -248,6 +248,7 @@ fn is_percent(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::form::Form;
     use super::super::grammar;
     use super::super::source::Source;
     use super::*;
@@ -262,6 +263,20 @@ mod tests {
     #[test]
     fn nothing_said_is_stock_defaults() {
         assert_eq!(read(""), (XlConf::default(), vec![], 0));
+    }
+
+    #[test]
+    fn toml_says_the_same() {
+        let text = "autoballoon = 'off'\nclaim_mode = false\nmax_grant_frames = 64\n[vif.default]\nbridge = 'b'\n\
+                    [vm.pv]\ncpumask = '2-5'\n";
+        let mut diagnostics = Diagnostics::new(true);
+        let settings = Form::Toml.parse(&Source::new("xl.toml", text.as_bytes()), &mut diagnostics);
+        let conf = super::read(&settings, &HostFacts::even(8, 2), &mut diagnostics);
+        assert!(!diagnostics.has_errors());
+        let cfg =
+            "autoballoon=\"off\"\nclaim_mode=0\nmax_grant_frames=64\nvif.default.bridge=\"b\"\nvm.pv.cpumask=\"2-5\"";
+        assert_eq!(conf, read(cfg).0);
+        assert_eq!(conf.vif.bridge.as_deref(), Some("b"));
     }
 
     #[test]
