@@ -4,7 +4,7 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    attach, config_update, configfile, console, cpupool, create, documents, flask, host, lifecycle, list, memory,
+    attach, config_update, configfile, console, cpupool, create, device, documents, flask, host, lifecycle, list, memory,
     migrate, name, save, sched, schema, unbuilt, vcpu,
 };
 use crate::failure::Failure;
@@ -152,12 +152,12 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     built::<host::Dmesg>("dmesg", "Read and/or clear dmesg buffer"),
     built::<host::Top>("top", "Monitor a host and the domains in real time"),
     built::<attach::Network>("network-attach", "Create a new virtual network device").dry_run().takes_any_number(),
-    planned("network-list", "List virtual network interfaces for a domain", unbuilt::domains).takes_any_number(),
-    planned("network-detach", "Destroy a domain's virtual network device", unbuilt::network_detach),
+    built::<device::NetworkList>("network-list", "List virtual network interfaces for a domain").takes_any_number(),
+    built::<device::NetworkDetach>("network-detach", "Destroy a domain's virtual network device"),
     planned("channel-list", "List virtual channel devices for a domain", unbuilt::domains).takes_any_number(),
     built::<attach::Block>("block-attach", "Create a new virtual block device").dry_run().takes_any_number(),
-    planned("block-list", "List virtual block devices for a domain", unbuilt::domains).takes_any_number(),
-    planned("block-detach", "Destroy a domain's virtual block device", unbuilt::block_detach),
+    built::<device::BlockList>("block-list", "List virtual block devices for a domain").takes_any_number(),
+    built::<device::BlockDetach>("block-detach", "Destroy a domain's virtual block device"),
     built::<attach::Vtpm>("vtpm-attach", "Create a new virtual TPM device").dry_run().takes_any_number(),
     planned("vtpm-list", "List virtual TPM devices for a domain", unbuilt::domains).takes_any_number(),
     planned("vtpm-detach", "Destroy a domain's virtual TPM device", unbuilt::vtpm_detach),

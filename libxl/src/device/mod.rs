@@ -5,7 +5,13 @@
 //! directory, below `/libxl`, that only the toolstack can touch. [`Nodes`] is all that a kind has to say
 //! for itself; the rest is the same for all.
 
+mod add;
+mod attach;
+mod hotplug;
+mod list;
 mod nodes;
+mod operation;
+mod remove;
 mod state;
 pub mod vdev;
 
@@ -20,12 +26,16 @@ mod vkb;
 mod vsnd;
 mod vtpm;
 
+pub use add::add;
+pub use attach::{attach_disk, attach_nic};
 pub use console::{ConsoleBackend, PrimaryConsole, channel, primary_console, secondary_console};
 pub use disk::disk;
+pub use list::{Nic, disks, find_disk, find_nic, nics};
 pub use nic::nic;
-pub use nodes::{Nodes, write_all};
+pub use nodes::{Nodes, remove_all, write_all};
 pub use p9::p9;
 pub use pvcalls::pvcalls;
+pub use remove::{Force, remove};
 pub use state::XenbusState;
 pub use vdispl::vdispl;
 pub use vfb::vfb;
@@ -36,6 +46,9 @@ pub use vtpm::vtpm;
 use crate::error::{Error, Result};
 use libxc::DomId;
 use std::fmt;
+
+/// The domain that runs the toolstack (`LIBXL_TOOLSTACK_DOMID`).
+pub(crate) const TOOLSTACK: DomId = DomId(0);
 
 /// A kind of device, or of what serves it (`libxl__device_kind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,10 @@ use super::{Device, DeviceKind, XenbusState};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::xenstore::{Batch, Perms, Store};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::io;
 
 /// What a new device writes to xenstore: pure data, made by a function of each kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +131,65 @@ pub fn write_all(ctx: &Ctx, devices: &[Nodes]) -> Result<()> {
     })
 }
 
+/// Removes the nodes of devices, all or none, and the directories above them that held nothing else. What has
+/// gone already counts as removed.
+pub fn remove_all(ctx: &Ctx, devices: &[Device]) -> Result<()> {
+    let ends = |d: &Device| [d.frontend_path(), d.libxl_path(), d.backend_path()];
+    let paths: Vec<String> = devices.iter().flat_map(ends).collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    ctx.xs()?.transaction(|t| {
+        let parents = parents(&paths);
+        let mut batch = Batch::new();
+        paths.iter().for_each(|path| _ = batch.remove(path));
+        parents.iter().for_each(|path| _ = batch.directory(path));
+        let mut answers = t.submit(batch)?.into_iter();
+        answers.by_ref().take(paths.len()).try_for_each(|answer| answer.map(drop))?;
+        let listings = answers.map(children).collect::<Result<Vec<_>>>()?;
+        let mut batch = Batch::new();
+        emptied(&parents, &listings).iter().for_each(|path| _ = batch.remove(path));
+        Ok(t.run(batch)?)
+    })
+}
+
+/// The names in the answer to a listing; one too long for a single answer has more than enough of them.
+fn children(answer: io::Result<Vec<u8>>) -> Result<Vec<String>> {
+    match answer {
+        Err(e) if crate::xenstore::errno(&e) == Some(Errno::E2BIG) => Ok(vec![String::new()]),
+        answer => {
+            let names = crate::xenstore::optional(answer)?.unwrap_or_default();
+            Ok(String::from_utf8_lossy(&names).split_terminator('\0').map(str::to_owned).collect())
+        }
+    }
+}
+
+/// The directories above devices' that may be left empty, deepest first: `backend/KIND/D`, `backend/KIND`,
+/// `backend` and, of the other ends, `device/KIND`, `device`.
+fn parents(devices: &[String]) -> Vec<String> {
+    /// Above are the domains' own directories.
+    const TOP: usize = 4;
+    let mut found = BTreeSet::new();
+    for path in devices {
+        let parts: Vec<&str> = path.split('/').collect();
+        for depth in TOP..parts.len().saturating_sub(1) {
+            found.insert((std::cmp::Reverse(depth), parts[..=depth].join("/")));
+        }
+    }
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Which of these directories, deepest first, hold nothing but what is removed with them.
+fn emptied(parents: &[String], children: &[Vec<String>]) -> Vec<String> {
+    let mut gone: Vec<String> = Vec::new();
+    for (path, children) in parents.iter().zip(children) {
+        if children.iter().all(|child| gone.contains(&format!("{path}/{child}"))) {
+            gone.push(path.clone());
+        }
+    }
+    gone
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -205,5 +267,25 @@ pub(super) mod tests {
         let before = ctx.xs().unwrap().stats().waits;
         write_all(&ctx, &devices).unwrap();
         assert_eq!(ctx.xs().unwrap().stats().waits - before, 3);
+    }
+
+    #[test]
+    fn directories_that_held_nothing_else_go_too() {
+        let devices = ["/local/domain/0/backend/console/5/0", "/local/domain/0/backend/vbd/5/51712"];
+        let parents = parents(&devices.map(str::to_owned));
+        let root = "/local/domain/0/backend";
+        assert_eq!(parents.last().map(String::as_str), Some(root));
+        let children = |path: &String| -> Vec<String> {
+            let names: &[&str] = match path.strip_prefix(root).unwrap_or_default() {
+                "/console/5" | "/vbd/5" => &[],
+                "/console" => &["5", "6"],
+                "/vbd" => &["5"],
+                _ => &["console", "vbd"],
+            };
+            names.iter().map(|n| (*n).to_owned()).collect()
+        };
+        let children: Vec<_> = parents.iter().map(children).collect();
+        let gone = emptied(&parents, &children);
+        assert_eq!(gone, [format!("{root}/console/5"), format!("{root}/vbd/5"), format!("{root}/vbd")]);
     }
 }

@@ -3,7 +3,7 @@
 use super::preflight::Images;
 use super::restore::Incoming;
 use super::undo::Undo;
-use super::{build, console, destroy, make, platform, preflight, sched};
+use super::{build, console, destroy, devices, make, platform, preflight, sched};
 use crate::error::{ErrorKind, Result, ResultExt};
 use crate::types::{DomainConfig, Scheduler};
 use crate::userdata::Userdata;
@@ -100,6 +100,7 @@ fn after_defaults<'a>(
 
     build::nodes(ctx, config, domid, &channels, &built, booted).context("xenstore nodes")?;
     build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
+    devices::add(ctx, config, domid)?;
     console::wait(ctx, domid, channels.console.domid).context("console")?;
     check_cancel(ctx)?;
 

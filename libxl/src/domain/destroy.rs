@@ -3,9 +3,10 @@
 //! Works on a domain in any state: half built, made by another toolstack, already dying. Whatever is
 //! missing counts as removed.
 
-use super::backends::{self, Held};
+use super::backends;
 use super::info;
 use super::nodes::{domain_path, libxl_path};
+use crate::device::Device;
 use crate::error::{Error, Result, ResultExt};
 use crate::userdata::Userdata;
 use crate::xenstore::{Batch, Store, optional};
@@ -59,7 +60,7 @@ struct Leftovers {
     domid: DomId,
     vm: Option<String>,
     device_model: Option<Pid>,
-    devices: Vec<Held>,
+    devices: Vec<Device>,
 }
 
 impl Leftovers {

@@ -14,6 +14,7 @@ pub mod coredump;
 pub mod create;
 pub mod death;
 mod destroy;
+pub(crate) mod devices;
 pub mod info;
 mod make;
 pub mod memory;

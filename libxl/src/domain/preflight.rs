@@ -1,6 +1,6 @@
 //! What can be known before a domain exists.
 
-use super::{memory, name};
+use super::{devices, memory, name};
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{DomainConfig, DomainType};
@@ -19,6 +19,7 @@ pub(super) struct Images {
 pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     unsupported(config)?;
     name::check_free(ctx, ctx.xs()?, config.c_info.name.as_deref().unwrap_or_default(), None)?;
+    devices::check(ctx, config)?;
     memory::check(ctx, &config.b_info)
 }
 
@@ -39,14 +40,11 @@ fn unsupported(config: &DomainConfig) -> Result<()> {
     let asked = [
         (config.c_info.type_ == DomainType::Hvm, "type=\"hvm\""),
         (b_info.bootloader.is_some(), "bootloader="),
-        (!config.disks.is_empty(), "disk="),
-        (!config.nics.is_empty(), "vif="),
         (!config.pcidevs.is_empty(), "pci="),
         (!config.vfbs.is_empty(), "vfb="),
         (!config.vkbs.is_empty(), "vkb="),
         (!config.vtpms.is_empty(), "vtpm="),
         (!config.p9s.is_empty(), "p9="),
-        (!config.pvcallsifs.is_empty(), "pvcalls="),
         (!config.vdispls.is_empty(), "vdispl="),
         (!config.vsnds.is_empty(), "vsnd="),
         (!config.channels.is_empty(), "channel="),

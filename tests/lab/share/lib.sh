@@ -73,6 +73,32 @@ linux() {
     printf 'extra = "console=hvc0 rdinit=/init quiet"\n'
 }
 
+# image FILE: a disk image of 4 MiB whose first MiB is random.
+image() {
+    truncate -s 4M "$1"
+    dd if=/dev/urandom of="$1" bs=1M count=1 conv=notrunc status=none
+}
+
+# Whether a Linux guest has copied the first MiB of an image behind itself.
+is_copied() {
+    cmp -s -n 1048576 "$1" "$1" 0 1048576
+}
+
+# bridge NAME ADDRESS: there is such a bridge; cases share it.
+bridge() {
+    [ ! -e "/sys/class/net/$1" ] || return 0
+    ip link add name "$1" type bridge
+    ip addr add "$2/24" dev "$1"
+    ip link set "$1" up
+}
+
+# says NAME LINE: whether the console log of a Linux guest ends a line of this kind with LINE: `says web disks: xvda`.
+says() {
+    local log=/var/log/xen/console/guest-$1.log
+    shift
+    [ "$(grep -a "^${1}" "$log" | tail -n 1 | tr -d '\r')" = "$*" ]
+}
+
 # Whether a domain of this name is there, by stock xl.
 exists() {
     stockxl domid "$1" > /dev/null 2>&1
@@ -146,6 +172,8 @@ host_state() {
     ps -eo args | grep -E '^[^ ]*(xl|qemu-system[^ ]*|libxl-save-helper)( |$)' | sort || true
     echo "loop devices:"
     losetup -a
+    echo "interfaces:"
+    ls /sys/class/net
 }
 
 # nothing_left BEFORE: fails unless the host is soon as it was. Processes may take a moment to end.

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
 use clap::Args;
+use libxl::device;
 use libxl::types::{DeviceVdispl, DeviceVkb, DeviceVsnd, DeviceVtpm, json};
 use serde::Serialize;
 
@@ -48,14 +49,22 @@ impl Parameters {
     }
 }
 
-/// Shows the device if this is a dry run.
-fn attach(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<(), Failure> {
+/// Shows the device if this is a dry run; whether it was one.
+fn show(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<bool, Failure> {
     // A number needs no looking up, as with stock xl, so a dry run needs no Xen.
     if !domain.bytes().all(|b| b.is_ascii_digit()) {
         session.domain(domain)?;
     }
     if session.globals.dry_run {
-        return output::print(&format!("{kind}: {}\n\n", json::to_string(device)));
+        output::print(&format!("{kind}: {}\n\n", json::to_string(device)))?;
+    }
+    Ok(session.globals.dry_run)
+}
+
+/// Kinds of devices that can only be shown.
+fn attach(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<(), Failure> {
+    if show(session, domain, kind, device)? {
+        return Ok(());
     }
     Err(Failure::new(1, format!("attaching a {kind} is not built yet")))
 }
@@ -73,7 +82,11 @@ pub(crate) struct Block {
 impl Run for Block {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let disk = Parameters::new(self.disk).read(1, disk::parse)?;
-        attach(session, &self.domain, "disk", &disk)
+        if show(session, &self.domain, "disk", &disk)? {
+            return Ok(());
+        }
+        let session = session.cancellable()?;
+        Ok(device::attach_disk(&session.ctx, session.domain(&self.domain)?, &disk)?)
     }
 }
 
@@ -94,7 +107,11 @@ impl Run for Network {
         let nic = Parameters::new(self.parameters).read(1, |texts, diagnostics| {
             texts.iter().all(|text| vif::parameter(*text, &mut nic, diagnostics)).then_some(nic)
         })?;
-        attach(session, &self.domain, "vif", &nic)
+        if show(session, &self.domain, "vif", &nic)? {
+            return Ok(());
+        }
+        let session = session.cancellable()?;
+        Ok(device::attach_nic(&session.ctx, session.domain(&self.domain)?, &nic).map(drop)?)
     }
 }
 

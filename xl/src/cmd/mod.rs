@@ -6,6 +6,7 @@ pub(crate) mod configfile;
 pub(crate) mod console;
 pub(crate) mod cpupool;
 pub(crate) mod create;
+pub(crate) mod device;
 pub(crate) mod documents;
 pub(crate) mod flask;
 pub(crate) mod host;

@@ -89,14 +89,6 @@ pub(crate) fn cd_eject(c: Command) -> Command {
     c.arg(required("Domain")).arg(required("VirtualDevice"))
 }
 
-pub(crate) fn network_detach(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("DevId|mac"))
-}
-
-pub(crate) fn block_detach(c: Command) -> Command {
-    c.arg(flag('f', "Do not wait for the guest to let go").long("force")).arg(required("Domain")).arg(required("DevId"))
-}
-
 pub(crate) fn vtpm_detach(c: Command) -> Command {
     c.arg(required("Domain")).arg(required("DevId|uuid"))
 }

@@ -1,6 +1,7 @@
 //! What commands print: tables as stock xl prints them, and JSON.
 
 pub(crate) mod bitmap;
+pub(crate) mod devices;
 pub(crate) mod domains;
 pub(crate) mod host;
 pub(crate) mod manual;

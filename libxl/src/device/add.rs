@@ -1,0 +1,181 @@
+//! Adding devices: the nodes are written, each backend gets ready, its script connects it.
+
+use super::hotplug::{Action, Scripts};
+use super::operation::{self, Operation, Progress};
+use super::{Device, Nodes, TOOLSTACK, XenbusState, write_all};
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::event::{Deadline, Source};
+use crate::xenstore::{Store, Watch};
+use std::time::Duration;
+
+/// How long a backend may take until it waits for its script (`LIBXL_INIT_TIMEOUT`).
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes the nodes of new devices, and returns when their backends are connected and wait for the guest.
+///
+/// # Errors
+/// As [`write_all`]; a backend that does not get ready, a script that fails. The devices that were written stay
+/// until they are removed.
+pub fn add(ctx: &Ctx, devices: &[Nodes]) -> Result<()> {
+    write_all(ctx, devices)?;
+    let connecting = devices.iter().filter(|d| is_waited_for(&d.device)).map(|d| Add::start(ctx, d.device));
+    operation::run(ctx, connecting.collect::<Result<Vec<_>>>()?)
+}
+
+/// Nobody waits for QEMU, which connects to its devices when it starts, nor for what has no backend in a kernel
+/// (`libxl__device_add`).
+fn is_waited_for(device: &Device) -> bool {
+    !device.backend_kind.is_served_by_qemu() && !matches!(device.backend_kind, super::DeviceKind::Pvcalls)
+}
+
+/// One device on its way to being connected.
+struct Add {
+    device: Device,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The backend's driver has to find it.
+    Backend(Watch, Deadline),
+    Scripts(Scripts),
+}
+
+impl Add {
+    fn start(ctx: &Ctx, device: Device) -> Result<Add> {
+        let watch = ctx.xs()?.watch(&format!("{}/state", device.backend_path()))?;
+        Ok(Add { device, stage: Stage::Backend(watch, Deadline::after(TIMEOUT)) })
+    }
+
+    fn progress(&mut self, ctx: &Ctx) -> Result<Progress> {
+        if let Stage::Backend(watch, deadline) = &self.stage {
+            watch.take();
+            let state = ctx.xs()?.read_optional(watch.path())?;
+            if !is_ready(state.as_deref().map(XenbusState::parse))? {
+                return if deadline.passed() { Err(self.no_backend()) } else { Ok(Progress::Waiting) };
+            }
+            if self.device.backend_domid != TOOLSTACK {
+                // Scripts are run where the backend is, by `xl devd`.
+                return Ok(Progress::Done);
+            }
+            self.stage = Stage::Scripts(Scripts::of(ctx, &self.device, Action::Add)?);
+        }
+        let is_done = match &mut self.stage {
+            Stage::Scripts(scripts) => scripts.step(ctx)?,
+            Stage::Backend(..) => false,
+        };
+        Ok(if is_done { Progress::Done } else { Progress::Waiting })
+    }
+
+    fn no_backend(&self) -> Error {
+        let driver = match (self.device.backend_domid, self.device.backend_kind.name()) {
+            (TOOLSTACK, "vbd") => "is its driver loaded (modprobe xen-blkback)?".into(),
+            (TOOLSTACK, "vif") => "is its driver loaded (modprobe xen-netback)?".into(),
+            (TOOLSTACK, kind) => format!("nothing here serves devices of kind {kind}"),
+            (domid, _) => format!("does domain {domid} run, with its backend driver loaded?"),
+        };
+        let seconds = TIMEOUT.as_secs();
+        Error::new(ErrorKind::TimedOut, format!("its backend did not get ready within {seconds} seconds: {driver}"))
+    }
+}
+
+impl Operation for Add {
+    fn step(&mut self, ctx: &Ctx) -> Result<Progress> {
+        self.progress(ctx).with_context(|| self.device.to_string())
+    }
+
+    fn waits_for(&self) -> Option<(Source<'_>, Deadline)> {
+        match &self.stage {
+            Stage::Backend(watch, deadline) => Some((Source::Watch(watch), *deadline)),
+            Stage::Scripts(scripts) => scripts.waits_for(),
+        }
+    }
+}
+
+/// Whether a backend in this state (`None`: its nodes have gone) has got as far as to need its script.
+fn is_ready(state: Option<XenbusState>) -> Result<bool> {
+    match state {
+        None => Err(Error::fail("its nodes have been removed from xenstore meanwhile")),
+        Some(XenbusState::Closing | XenbusState::Closed) => {
+            Err(Error::fail("its backend refused it (dmesg may say why)"))
+        }
+        Some(XenbusState::Unknown | XenbusState::Initialising) => Ok(false),
+        Some(_) => Ok(true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nodes::tests::host;
+    use super::super::{DeviceKind, Nodes};
+    use super::*;
+    use libxc::DomId;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    /// A disk with this script.
+    fn disk(devid: u32, script: &Path) -> Nodes {
+        let kind = DeviceKind::Vbd;
+        let mut nodes =
+            Nodes::new(Device { domid: DomId(1), kind, devid, backend_domid: TOOLSTACK, backend_kind: kind });
+        nodes.back("script", script.display());
+        nodes
+    }
+
+    fn script(dir: &Path, body: &str) -> std::path::PathBuf {
+        let path = dir.join("block");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_script_runs_when_the_backend_is_ready() {
+        let (fake, ctx) = host(&[1]);
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let script = script(dir.path(), &format!("echo \"$1 $XENBUS_PATH\" >> {}", log.display()));
+        let backend = {
+            let fake = fake.clone();
+            std::thread::spawn(move || {
+                for devid in [51712, 51728] {
+                    let state = format!("/local/domain/0/backend/vbd/1/{devid}/state");
+                    while fake.get(&state).is_none() {
+                        std::thread::yield_now();
+                    }
+                    fake.set(&state, b"2");
+                }
+            })
+        };
+        add(&ctx, &[disk(51712, &script), disk(51728, &script)]).unwrap();
+        backend.join().unwrap();
+        let mut lines: Vec<_> = fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, ["add backend/vbd/1/51712", "add backend/vbd/1/51728"]);
+    }
+
+    #[test]
+    fn a_failed_script_is_told_in_its_own_words() {
+        let (fake, ctx) = host(&[1]);
+        let dir = tempfile::tempdir().unwrap();
+        let nodes = disk(51712, &script(dir.path(), "exit 1"));
+        write_all(&ctx, std::slice::from_ref(&nodes)).unwrap();
+        let backend = nodes.device.backend_path();
+        fake.set(&format!("{backend}/state"), b"2");
+        fake.set(&format!("{backend}/hotplug-error"), b"/tmp/x does not exist\n");
+        let failed = operation::run(&ctx, vec![Add::start(&ctx, nodes.device).unwrap()]).unwrap_err();
+        let expected = format!("disk xvda: {}: /tmp/x does not exist", dir.path().join("block").display());
+        assert_eq!(failed.to_string(), expected);
+    }
+
+    #[test]
+    fn what_a_backends_state_means() {
+        for (state, ready) in [("", false), ("1", false), ("2", true), ("4", true)] {
+            assert_eq!(is_ready(Some(XenbusState::parse(state))).unwrap(), ready, "{state}");
+        }
+        for state in [None, Some(XenbusState::Closing), Some(XenbusState::Closed)] {
+            assert!(is_ready(state).is_err(), "{state:?}");
+        }
+    }
+}

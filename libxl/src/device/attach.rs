@@ -1,0 +1,163 @@
+//! New devices for a domain that runs: `libxl_device_disk_add` and its kin.
+//!
+//! The device goes into the domain's stored configuration as it was given, so that it is there again after a
+//! reboot or a migration; one that could not be connected is taken out of both.
+
+use super::list::next_devid;
+use super::{Device, DeviceKind, Force, Nodes, add, disk, nic, remove};
+use crate::ctx::Ctx;
+use crate::defaults;
+use crate::domain::{devices, info};
+use crate::error::{Error, Result, ResultExt};
+use crate::types::{DeviceDisk, DeviceNic, DomainConfig, DomainType};
+use crate::userdata::Userdata;
+use crate::xenstore::Store;
+use libxc::DomId;
+use std::path::Path;
+
+/// Gives a domain another disk.
+///
+/// # Errors
+/// `DeviceExists`; a disk that nothing can serve; whatever [`add`] gives. Nothing of the disk is left then.
+pub fn attach_disk(ctx: &Ctx, domid: DomId, given: &DeviceDisk) -> Result<()> {
+    let guest = guest_kind(ctx, domid)?;
+    let vdev = given.vdev.as_deref().unwrap_or_default();
+    let step = || format!("attaching disk {vdev} to domain {domid}");
+    let mut decided = given.clone();
+    defaults::disk::apply(&mut decided, guest, true, ctx).with_context(step)?;
+    devices::check_disk(&decided).with_context(step)?;
+    let nodes = disk(domid, &decided, guest, &ctx.paths.scripts).with_context(step)?;
+    let entry = Entry { list: |config| &mut config.disks, is_same: |a, b| a.vdev == b.vdev, value: given.clone() };
+    attach(ctx, domid, nodes, entry).with_context(step)
+}
+
+/// Gives a domain another network interface, and returns its number.
+///
+/// # Errors
+/// As [`attach_disk`]; a bridge that does not exist.
+pub fn attach_nic(ctx: &Ctx, domid: DomId, given: &DeviceNic) -> Result<u32> {
+    let guest = guest_kind(ctx, domid)?;
+    let step = || format!("attaching a network interface to domain {domid}");
+    let mut decided = given.clone();
+    defaults::devices::nic(&mut decided, guest, true, ctx).with_context(step)?;
+    devices::check_nic(&decided, Path::new(devices::INTERFACES)).with_context(step)?;
+    let devid = match decided.devid {
+        Some(devid) => devid,
+        None => next_devid(ctx, domid, DeviceKind::Vif)?,
+    };
+    decided.devid = Some(devid);
+    let nodes = nic(domid, &decided, &ctx.paths.scripts).with_context(step)?;
+    // What must be the same after a reboot is stored as it was decided.
+    let value = DeviceNic { devid: Some(devid), nictype: decided.nictype, mac: decided.mac, ..given.clone() };
+    let entry = Entry { list: |config| &mut config.nics, is_same: |a, b| a.devid == b.devid, value };
+    attach(ctx, domid, nodes, entry).with_context(step)?;
+    Ok(devid)
+}
+
+fn guest_kind(ctx: &Ctx, domid: DomId) -> Result<DomainType> {
+    info::kind(ctx, &info::get(ctx, domid)?)
+}
+
+/// A device in the stored configuration of its domain.
+struct Entry<T> {
+    list: fn(&mut DomainConfig) -> &mut Vec<T>,
+    /// Whether two entries mean the same device.
+    is_same: fn(&T, &T) -> bool,
+    value: T,
+}
+
+impl<T: Clone> Entry<T> {
+    /// Puts the device into a configuration, in place of an earlier one of the same name, which is returned.
+    fn put(&self, config: &mut DomainConfig) -> Option<T> {
+        let list = (self.list)(config);
+        match list.iter_mut().find(|other| (self.is_same)(other, &self.value)) {
+            Some(earlier) => Some(std::mem::replace(earlier, self.value.clone())),
+            None => {
+                list.push(self.value.clone());
+                None
+            }
+        }
+    }
+
+    /// Undoes [`Entry::put`].
+    fn take_back(&self, config: &mut DomainConfig, earlier: Option<T>) {
+        let list = (self.list)(config);
+        match (list.iter().position(|other| (self.is_same)(other, &self.value)), earlier) {
+            (Some(at), Some(earlier)) => list[at] = earlier,
+            (Some(at), None) => _ = list.remove(at),
+            (None, _) => {}
+        }
+    }
+}
+
+/// Stores the configuration, then connects the device; takes both back if it cannot be connected.
+fn attach<T: Clone>(ctx: &Ctx, domid: DomId, nodes: Nodes, entry: Entry<T>) -> Result<()> {
+    let device = nodes.device;
+    let userdata = Userdata::of(ctx, domid)?;
+    let earlier = {
+        let _lock = userdata.lock(ctx)?;
+        refuse_existing(ctx, &device)?;
+        let mut config = userdata.config()?;
+        let earlier = entry.put(&mut config);
+        userdata.store_config(&config)?;
+        earlier
+    };
+    let forget = || -> Result<()> {
+        let _lock = userdata.lock(ctx)?;
+        let mut config = userdata.config()?;
+        entry.take_back(&mut config, earlier);
+        userdata.store_config(&config)
+    };
+    match add(ctx, &[nodes]) {
+        Ok(()) => Ok(()),
+        // Somebody else made it in the meantime: it is theirs.
+        Err(e) if e.kind() == crate::ErrorKind::DeviceExists => Err(e),
+        Err(e) => Err([remove(ctx, &[device], Force::Always), forget()].into_iter().fold(e, noting)),
+    }
+}
+
+/// Asked before anything is changed; [`add`] asks again.
+fn refuse_existing(ctx: &Ctx, device: &Device) -> Result<()> {
+    if !ctx.xs()?.exists(&device.libxl_path())? {
+        return Ok(());
+    }
+    Err(Error::new(crate::ErrorKind::DeviceExists, format!("the domain has {device} already")))
+}
+
+fn noting(error: Error, undone: Result<()>) -> Error {
+    match undone {
+        Ok(()) => error,
+        Err(e) => error.note(format!("taking it back: {e}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(vdev: &str, path: &str) -> DeviceDisk {
+        DeviceDisk { vdev: Some(vdev.into()), pdev_path: Some(path.into()), ..Default::default() }
+    }
+
+    fn entry(value: DeviceDisk) -> Entry<DeviceDisk> {
+        Entry { list: |config| &mut config.disks, is_same: |a, b| a.vdev == b.vdev, value }
+    }
+
+    #[test]
+    fn a_stored_device_replaces_the_one_of_its_name() {
+        let mut config = DomainConfig { disks: vec![disk("xvda", "/a"), disk("xvdb", "/b")], ..Default::default() };
+        let before = config.clone();
+        let new = entry(disk("xvdc", "/c"));
+        assert_eq!(new.put(&mut config), None);
+        assert_eq!(config.disks[2], new.value);
+        new.take_back(&mut config, None);
+        assert_eq!(config, before);
+
+        let other = entry(disk("xvda", "/other"));
+        let earlier = other.put(&mut config);
+        assert_eq!((config.disks.len(), &config.disks[0]), (2, &other.value));
+        assert_eq!(earlier, Some(disk("xvda", "/a")));
+        other.take_back(&mut config, earlier);
+        assert_eq!(config, before);
+    }
+}

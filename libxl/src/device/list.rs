@@ -1,0 +1,170 @@
+//! The devices that a domain has, and how they are doing.
+//!
+//! Which there are is read below `/libxl`; only a state, an event channel or a ring is the guest's to write, and
+//! is shown as the number that it is, or as -1.
+
+use super::{Device, DeviceKind, vdev};
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result};
+use crate::types::{DiskInfo, Mac, NicInfo};
+use crate::xenstore::{Store, schema};
+use libxc::DomId;
+
+/// A network interface, with the address that tells it from others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nic {
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// How it is doing.
+    pub info: NicInfo,
+}
+
+/// The disks of a domain, in the order they were made (`libxl_device_disk_list`).
+pub fn disks(ctx: &Ctx, domid: DomId) -> Result<Vec<DiskInfo>> {
+    let mut found = Vec::new();
+    for kind in [DeviceKind::Vbd, DeviceKind::VirtioDisk] {
+        for (devid, device) in of_kind(ctx, domid, kind)? {
+            let [state, evtch, rref] = numbers(ctx, &device, ["state", "event-channel", "ring-ref"])?;
+            found.push(DiskInfo {
+                backend: Some(device.backend_path()),
+                backend_id: device.backend_domid.0.into(),
+                frontend: Some(device.frontend_path()),
+                frontend_id: domid.0.into(),
+                devid: Some(devid),
+                state,
+                evtch,
+                rref,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The network interfaces of a domain, in the order they were made (`libxl_device_nic_list`).
+pub fn nics(ctx: &Ctx, domid: DomId) -> Result<Vec<Nic>> {
+    let mut found = Vec::new();
+    for (devid, device) in of_kind(ctx, domid, DeviceKind::Vif)? {
+        let [state, evtch, rref_tx, rref_rx] =
+            numbers(ctx, &device, ["state", "event-channel", "tx-ring-ref", "rx-ring-ref"])?;
+        let mac = ctx.xs()?.read_optional(&format!("{}/mac", device.libxl_path()))?;
+        let info = NicInfo {
+            backend: Some(device.backend_path()),
+            backend_id: device.backend_domid.0.into(),
+            frontend: Some(device.frontend_path()),
+            frontend_id: domid.0.into(),
+            devid: Some(devid),
+            state,
+            evtch,
+            rref_tx,
+            rref_rx,
+        };
+        found.push(Nic { mac: mac.and_then(|mac| mac.parse().ok()).unwrap_or_default(), info });
+    }
+    Ok(found)
+}
+
+/// The disk that the guest calls `vdev`.
+///
+/// # Errors
+/// `Invalid` for what is no disk's name, `NotFound` if the domain has no such disk.
+pub fn find_disk(ctx: &Ctx, domid: DomId, vdev: &str) -> Result<Device> {
+    let number = vdev::number(vdev).ok_or_else(|| Error::invalid(format!("\"{vdev}\" is no virtual disk")))?;
+    let found = of_kind(ctx, domid, DeviceKind::Vbd)?.into_iter().find(|(devid, _)| *devid == number);
+    found.map(|(_, device)| device).ok_or_else(|| missing(domid, "disk", vdev, "block-list"))
+}
+
+/// The interface with this number or Ethernet address.
+///
+/// # Errors
+/// `NotFound` if the domain has none.
+pub fn find_nic(ctx: &Ctx, domid: DomId, name: &str) -> Result<Device> {
+    let number = match name.parse::<Mac>() {
+        Ok(mac) => nics(ctx, domid)?.into_iter().find(|nic| nic.mac == mac).and_then(|nic| nic.info.devid),
+        Err(_) => name.parse().ok(),
+    };
+    let found = of_kind(ctx, domid, DeviceKind::Vif)?.into_iter().find(|(devid, _)| Some(*devid) == number);
+    found.map(|(_, device)| device).ok_or_else(|| missing(domid, "interface", name, "network-list"))
+}
+
+fn missing(domid: DomId, kind: &str, name: &str, list: &str) -> Error {
+    let what = format!("domain {domid} has no {kind} {name} (xl {list} {domid} shows those it has)");
+    Error::new(ErrorKind::NotFound, what)
+}
+
+/// The number that the next device of a kind gets (`libxl__device_nextid`).
+pub(super) fn next_devid(ctx: &Ctx, domid: DomId, kind: DeviceKind) -> Result<u32> {
+    let numbers = ctx.xs()?.children(&directory(domid, kind))?;
+    let last = numbers.iter().filter_map(|name| name.parse::<u32>().ok()).max();
+    Ok(last.map_or(0, |last| last.saturating_add(1)))
+}
+
+fn directory(domid: DomId, kind: DeviceKind) -> String {
+    format!("{}/{kind}", schema::devices(domid))
+}
+
+/// A domain's devices of a kind, by number. One without a backend is being removed, and left out.
+fn of_kind(ctx: &Ctx, domid: DomId, kind: DeviceKind) -> Result<Vec<(u32, Device)>> {
+    let directory = directory(domid, kind);
+    let names = ctx.xs()?.children(&directory)?;
+    let backends = ctx.xs()?.read_many(names.iter().map(|name| format!("{directory}/{name}/backend")))?;
+    let devices = backends.into_iter().flatten().filter_map(|path| Device::from_backend_path(&path, |_| kind));
+    Ok(devices.filter(|device| device.domid == domid).map(|device| (device.devid, device)).collect())
+}
+
+/// Numbers that the guest has written, -1 where there is none.
+fn numbers<const N: usize>(ctx: &Ctx, device: &Device, nodes: [&str; N]) -> Result<[i32; N]> {
+    let frontend = device.frontend_path();
+    let values = ctx.xs()?.read_many(nodes.iter().map(|node| format!("{frontend}/{node}")))?;
+    let mut numbers = [-1; N];
+    for (number, value) in numbers.iter_mut().zip(values) {
+        *number = value.and_then(|value| value.trim().parse().ok()).unwrap_or(-1);
+    }
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nodes::tests::host;
+    use super::super::{Nodes, TOOLSTACK, write_all};
+    use super::*;
+
+    fn device(kind: DeviceKind, devid: u32) -> Device {
+        Device { domid: DomId(1), kind, devid, backend_domid: TOOLSTACK, backend_kind: kind }
+    }
+
+    #[test]
+    fn what_a_guest_writes_is_only_a_number() {
+        let (fake, ctx) = host(&[1]);
+        let disk = device(DeviceKind::Vbd, 51712);
+        write_all(&ctx, &[Nodes::new(disk)]).unwrap();
+        let frontend = disk.frontend_path();
+        fake.set(&format!("{frontend}/state"), b"4");
+        fake.set(&format!("{frontend}/event-channel"), b"99999999999999999999");
+        // The guest may claim another backend: nobody looks there.
+        fake.set(&format!("{frontend}/backend"), b"/local/domain/0/backend/vbd/2/51712");
+        let [found] = &disks(&ctx, DomId(1)).unwrap()[..] else { panic!() };
+        assert_eq!((found.state, found.evtch, found.rref, found.devid), (4, -1, -1, Some(51712)));
+        assert_eq!(found.backend.as_deref(), Some("/local/domain/0/backend/vbd/1/51712"));
+        assert!(disks(&ctx, DomId(2)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn finding_devices() {
+        let (_fake, ctx) = host(&[1]);
+        let mut nic = Nodes::new(device(DeviceKind::Vif, 3));
+        nic.back("mac", "00:16:3e:11:22:33");
+        write_all(&ctx, &[nic, Nodes::new(device(DeviceKind::Vbd, 51712))]).unwrap();
+        for name in ["3", "00:16:3E:11:22:33"] {
+            assert_eq!(find_nic(&ctx, DomId(1), name).unwrap().devid, 3, "{name}");
+        }
+        for name in ["0", "-1", "", "00:16:3e:11:22:34", "eth0"] {
+            assert_eq!(find_nic(&ctx, DomId(1), name).unwrap_err().kind(), ErrorKind::NotFound, "{name}");
+        }
+        assert_eq!(find_disk(&ctx, DomId(1), "xvda").unwrap().devid, 51712);
+        assert_eq!(find_disk(&ctx, DomId(1), "51712").unwrap().devid, 51712);
+        assert_eq!(find_disk(&ctx, DomId(1), "xvdb").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(find_disk(&ctx, DomId(1), "../x").unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(next_devid(&ctx, DomId(1), DeviceKind::Vif).unwrap(), 4);
+        assert_eq!(next_devid(&ctx, DomId(1), DeviceKind::Vtpm).unwrap(), 0);
+    }
+}

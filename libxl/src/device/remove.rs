@@ -1,0 +1,264 @@
+//! Removing devices: the backend is asked to let go, its script disconnects it, the nodes go.
+
+use super::hotplug::{Action, Scripts};
+use super::operation::{self, Operation, Progress};
+use super::{Device, TOOLSTACK, XenbusState, remove_all};
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::event::{Deadline, Source};
+use crate::xenstore::{Batch, Store, Watch};
+use std::time::Duration;
+
+/// How long a guest and its backend may take to part (`LIBXL_DESTROY_TIMEOUT`).
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a device is taken from a guest that does not let go of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// The guest decides (`libxl_device_disk_safe_remove`).
+    Never,
+    /// The guest is asked first (`libxl_device_*_remove`).
+    AfterTimeout,
+    /// The guest is not asked (`libxl_device_*_destroy`).
+    Always,
+}
+
+/// Removes devices with all that belongs to them; one that is partly gone already is no error.
+///
+/// # Errors
+/// `TimedOut` if a guest does not let go of its device, or a driver domain does not disconnect it; the nodes
+/// stay then. With force there is no such error.
+pub fn remove(ctx: &Ctx, devices: &[Device], force: Force) -> Result<()> {
+    let removing: Result<Vec<_>> = devices.iter().map(|device| Remove::start(ctx, *device, force)).collect();
+    operation::run(ctx, removing?)
+}
+
+/// One device on its way out.
+struct Remove {
+    device: Device,
+    force: Force,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The two ends are parting.
+    Closing(Watch, Deadline),
+    /// This host's script disconnects it.
+    Scripts(Scripts),
+    /// The driver domain disconnects it, and removes the backend's nodes when that is done.
+    Elsewhere(Watch, Deadline),
+    /// Only the nodes are left.
+    Nodes,
+}
+
+impl Remove {
+    fn start(ctx: &Ctx, device: Device, force: Force) -> Result<Remove> {
+        let mut remove = Remove { device, force, stage: Stage::Nodes };
+        remove.close(ctx).with_context(|| device.to_string())?;
+        Ok(remove)
+    }
+
+    /// Asks the backend to let go. With force the guest's end is taken away, which the backend takes for its
+    /// consent.
+    fn close(&mut self, ctx: &Ctx) -> Result<()> {
+        let device = &self.device;
+        if self.force == Force::Always && device.backend_kind.is_served_by_qemu() && device.backend_domid == TOOLSTACK {
+            // The QEMU that served a domain ends with it, and answers no more.
+            return Ok(());
+        }
+        let backend = device.backend_path();
+        let exists = ctx.xs()?.transaction(|t| {
+            if self.force == Force::Always {
+                t.remove(&device.frontend_path())?;
+            }
+            let Some(state) = t.read_optional(&format!("{backend}/state"))? else { return Ok(false) };
+            let mut batch = Batch::new();
+            batch.write(&format!("{backend}/online"), "0");
+            if XenbusState::parse(&state) != XenbusState::Closed {
+                batch.write(&format!("{backend}/state"), XenbusState::Closing.digit());
+            }
+            t.run(batch)?;
+            Ok(true)
+        })?;
+        if exists {
+            let watch = ctx.xs()?.watch(&format!("{backend}/state"))?;
+            self.stage = Stage::Closing(watch, Deadline::after(TIMEOUT));
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, ctx: &Ctx) -> Result<Progress> {
+        loop {
+            let next = match &mut self.stage {
+                Stage::Closing(watch, deadline) => {
+                    watch.take();
+                    let state = ctx.xs()?.read_optional(watch.path())?;
+                    match (state.as_deref().map(XenbusState::parse), deadline.passed()) {
+                        (None | Some(XenbusState::Closed), _) => self.disconnect(ctx)?,
+                        (_, false) => return Ok(Progress::Waiting),
+                        (_, true) => self.does_not_close(ctx)?,
+                    }
+                }
+                Stage::Scripts(scripts) => match scripts.step(ctx) {
+                    Ok(false) => return Ok(Progress::Waiting),
+                    Ok(true) => Stage::Nodes,
+                    Err(error) => {
+                        // The device has to go all the same.
+                        tracing::warn!("disconnecting {} of domain {}: {error}", self.device, self.device.domid);
+                        Stage::Nodes
+                    }
+                },
+                Stage::Elsewhere(watch, deadline) => {
+                    watch.take();
+                    match (ctx.xs()?.exists(watch.path())?, deadline.passed()) {
+                        (false, _) => Stage::Nodes,
+                        (true, false) => return Ok(Progress::Waiting),
+                        (true, true) => self.is_not_disconnected()?,
+                    }
+                }
+                Stage::Nodes => {
+                    remove_all(ctx, std::slice::from_ref(&self.device))?;
+                    return Ok(Progress::Done);
+                }
+            };
+            self.stage = next;
+        }
+    }
+
+    /// The ends have parted: disconnects the backend from its file or network.
+    fn disconnect(&self, ctx: &Ctx) -> Result<Stage> {
+        if self.device.backend_domid == TOOLSTACK {
+            return Ok(Stage::Scripts(Scripts::of(ctx, &self.device, Action::Remove)?));
+        }
+        let watch = ctx.xs()?.watch(&self.device.backend_path())?;
+        Ok(Stage::Elsewhere(watch, Deadline::after(TIMEOUT)))
+    }
+
+    fn does_not_close(&mut self, ctx: &Ctx) -> Result<Stage> {
+        match self.force {
+            Force::Never => Err(Error::new(
+                ErrorKind::TimedOut,
+                format!(
+                    "the guest did not let go of it within {} seconds: is it in use there, or has the guest no \
+                     driver for it?",
+                    TIMEOUT.as_secs()
+                ),
+            )),
+            Force::AfterTimeout => {
+                self.force = Force::Always;
+                self.stage = Stage::Nodes;
+                self.close(ctx)?;
+                Ok(std::mem::replace(&mut self.stage, Stage::Nodes))
+            }
+            Force::Always => {
+                tracing::warn!("the backend of {} of domain {} did not let go of it", self.device, self.device.domid);
+                self.disconnect(ctx)
+            }
+        }
+    }
+
+    fn is_not_disconnected(&self) -> Result<Stage> {
+        let (domid, seconds) = (self.device.backend_domid, TIMEOUT.as_secs());
+        let said = format!("domain {domid}, which serves it, did not disconnect it within {seconds} seconds");
+        if self.force == Force::Always {
+            tracing::warn!("{} of domain {}: {said}", self.device, self.device.domid);
+            return Ok(Stage::Nodes);
+        }
+        Err(Error::new(ErrorKind::TimedOut, format!("{said}: does xl devd run there?")))
+    }
+}
+
+impl Operation for Remove {
+    fn step(&mut self, ctx: &Ctx) -> Result<Progress> {
+        self.progress(ctx).with_context(|| self.device.to_string())
+    }
+
+    fn waits_for(&self) -> Option<(Source<'_>, Deadline)> {
+        match &self.stage {
+            Stage::Closing(watch, deadline) | Stage::Elsewhere(watch, deadline) => {
+                Some((Source::Watch(watch), *deadline))
+            }
+            Stage::Scripts(scripts) => scripts.waits_for(),
+            Stage::Nodes => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nodes::tests::host;
+    use super::super::{DeviceKind, Nodes, write_all};
+    use super::*;
+    use crate::xenstore::fake::Fake;
+    use libxc::DomId;
+    use std::thread;
+
+    /// A device that is connected, and the host's nodes without it.
+    fn connected(kind: DeviceKind, backend: DomId) -> (Fake, Ctx, Device, Vec<String>) {
+        let (fake, ctx) = host(&[1, 2]);
+        // As in a real domain, there is always something else in these directories.
+        fake.set("/local/domain/1/device/suspend/event-channel", b"");
+        fake.set("/libxl/1/device/console/0/backend", b"");
+        let before = fake.dump("/");
+        let device = Device { domid: DomId(1), kind, devid: 0, backend_domid: backend, backend_kind: kind };
+        write_all(&ctx, &[Nodes::new(device)]).unwrap();
+        fake.set(&format!("{}/state", device.backend_path()), b"4");
+        (fake, ctx, device, before)
+    }
+
+    /// Sets a node when another has a value.
+    fn when(fake: &Fake, path: String, value: &'static [u8], then: impl FnOnce(&Fake) + Send + 'static) {
+        let fake = fake.clone();
+        thread::spawn(move || {
+            while fake.get(&path).as_deref() != Some(value) {
+                thread::yield_now();
+            }
+            then(&fake);
+        });
+    }
+
+    #[test]
+    fn a_backend_that_lets_go_leaves_nothing() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Vif, TOOLSTACK);
+        let backend = device.backend_path();
+        when(&fake, format!("{backend}/state"), b"5", move |fake| {
+            assert_eq!(fake.get(&format!("{backend}/online")).as_deref(), Some(&b"0"[..]));
+            fake.set(&format!("{backend}/state"), b"6");
+        });
+        remove(&ctx, &[device], Force::Never).unwrap();
+        assert_eq!(fake.dump("/"), before);
+        remove(&ctx, &[device], Force::Never).unwrap();
+    }
+
+    #[test]
+    fn a_driver_domain_removes_its_own_nodes() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Vbd, DomId(2));
+        let backend = device.backend_path();
+        when(&fake, format!("{backend}/state"), b"5", move |fake| {
+            let xs = fake.connect();
+            fake.set(&format!("{backend}/state"), b"6");
+            xs.remove(&backend).unwrap();
+        });
+        remove(&ctx, &[device], Force::AfterTimeout).unwrap();
+        assert_eq!(fake.dump("/"), before);
+    }
+
+    #[test]
+    fn a_dead_domains_qemu_is_not_waited_for() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Vkbd, TOOLSTACK);
+        remove(&ctx, &[device], Force::Always).unwrap();
+        assert_eq!(fake.dump("/"), before);
+    }
+
+    #[test]
+    fn with_force_the_guests_end_goes_first() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Vbd, TOOLSTACK);
+        let (backend, frontend) = (device.backend_path(), device.frontend_path());
+        when(&fake, format!("{backend}/state"), b"5", move |fake| {
+            assert_eq!(fake.get(&frontend), None);
+            fake.set(&format!("{backend}/state"), b"6");
+        });
+        remove(&ctx, &[device], Force::Always).unwrap();
+        assert_eq!(fake.dump("/"), before);
+    }
+}

@@ -1,0 +1,103 @@
+//! The devices that a domain is created with.
+
+use crate::Ctx;
+use crate::device::{self, Nodes};
+use crate::error::{Error, Result, ResultExt};
+use crate::types::{DeviceDisk, DeviceNic, DiskBackend, DomainConfig};
+use libxc::DomId;
+use std::path::Path;
+
+/// Where Linux shows the network interfaces of this host.
+pub(crate) const INTERFACES: &str = "/sys/class/net";
+/// The script that joins an interface to a bridge.
+const BRIDGE_SCRIPT: &str = "vif-bridge";
+
+/// Refuses devices that cannot come to be, before a domain exists.
+pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
+    plan(ctx, config, DomId(0))?;
+    for disk in &config.disks {
+        let name = format!("disk {}", disk.vdev.as_deref().unwrap_or_default());
+        check_disk(disk).with_context(|| format!("{name} (disk=)"))?;
+    }
+    for (i, nic) in config.nics.iter().enumerate() {
+        check_nic(nic, Path::new(INTERFACES)).with_context(|| format!("vif {i} (vif=)"))?;
+    }
+    Ok(())
+}
+
+/// Gives the domain its devices, all at once.
+pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
+    device::add(ctx, &plan(ctx, config, domid)?)
+}
+
+fn plan(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<Vec<Nodes>> {
+    let scripts = &ctx.paths.scripts;
+    let disks = config.disks.iter().map(|disk| device::disk(domid, disk, config.c_info.type_, scripts));
+    let nics = config.nics.iter().map(|nic| device::nic(domid, nic, scripts));
+    let pvcalls = config.pvcallsifs.iter().map(|pvcalls| device::pvcalls(domid, pvcalls));
+    disks.chain(nics).chain(pvcalls).collect()
+}
+
+/// Whether this toolstack can serve a disk whose backend has been chosen.
+pub(crate) fn check_disk(disk: &DeviceDisk) -> Result<()> {
+    match disk.backend {
+        DiskBackend::Phy => Ok(()),
+        _ if disk.pdev_path.as_deref().is_some_and(|path| Path::new(path).is_dir()) => {
+            Err(Error::invalid(format!("{} is a directory", disk.pdev_path.as_deref().unwrap_or_default())))
+        }
+        backend => Err(Error::new(
+            crate::ErrorKind::NotImplemented,
+            format!("format {} needs backend {backend}, which is not supported yet; use a raw image", disk.format),
+        )),
+    }
+}
+
+/// Whether the bridge is there that an interface shall join. Other scripts know for themselves what they need.
+pub(crate) fn check_nic(nic: &DeviceNic, interfaces: &Path) -> Result<()> {
+    let is_bridged = nic.script.as_deref().is_some_and(|script| script.rsplit('/').next() == Some(BRIDGE_SCRIPT));
+    let bridge = nic.bridge.as_deref().unwrap_or_default();
+    // The script takes ethN for xenbrN.
+    let alias = bridge.strip_prefix("xenbr").map(|number| format!("eth{number}/bridge"));
+    let exists = interfaces.join(bridge).exists() || alias.is_some_and(|alias| interfaces.join(alias).exists());
+    if !is_bridged || nic.backend_domid != 0 || bridge.is_empty() || exists {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "bridge \"{bridge}\" does not exist (bridge= of the vif, or xl.conf's vif.default.bridge; ip link shows those \
+         there are)"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn nic(bridge: &str, script: &str) -> DeviceNic {
+        DeviceNic { bridge: Some(bridge.into()), script: Some(script.into()), ..Default::default() }
+    }
+
+    #[test]
+    fn a_missing_bridge_is_told() {
+        let host = tempfile::tempdir().unwrap();
+        fs::create_dir_all(host.path().join("br0/bridge")).unwrap();
+        fs::create_dir_all(host.path().join("eth0/bridge")).unwrap();
+        fs::create_dir_all(host.path().join("eth1")).unwrap();
+        let script = "/etc/xen/scripts/vif-bridge";
+        let ok = |nic: &DeviceNic| check_nic(nic, host.path()).is_ok();
+        assert!(ok(&nic("br0", script)) && ok(&nic("xenbr0", script)));
+        assert!(!ok(&nic("xenbr1", script)) && !ok(&nic("br1", "vif-bridge")));
+        assert!(ok(&nic("br1", "vif-openvswitch")));
+        assert!(ok(&DeviceNic { backend_domid: 3, ..nic("br1", script) }));
+        let error = check_nic(&nic("br1", script), host.path()).unwrap_err().to_string();
+        assert!(error.starts_with("bridge \"br1\" does not exist (bridge= of"), "{error}");
+    }
+
+    #[test]
+    fn disks_that_need_qemu_are_refused() {
+        let disk = |backend, path: &str| DeviceDisk { backend, pdev_path: Some(path.into()), ..Default::default() };
+        assert!(check_disk(&disk(DiskBackend::Phy, "/dev/vg/x")).is_ok());
+        assert!(check_disk(&disk(DiskBackend::Qdisk, "/x.qcow2")).unwrap_err().to_string().contains("backend qdisk"));
+        assert_eq!(check_disk(&disk(DiskBackend::Qdisk, "/tmp")).unwrap_err().to_string(), "/tmp is a directory");
+    }
+}

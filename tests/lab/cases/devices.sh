@@ -1,0 +1,42 @@
+# A guest with a file disk and a bridged interface: the nodes are stock xl's, the disk holds what was written, the guest
+# answers, and nothing is left when it goes, whoever made it and whoever destroys it.
+#: timeout = 500
+. /lab/lib.sh
+
+bridge xenbr0 10.9.0.1
+image disk.img
+host_state > before
+
+devices() {
+    printf 'disk = ["%s/disk.img,raw,xvda,w"]\n' "$PWD"
+    printf 'vif = ["mac=00:16:3e:11:22:33,bridge=xenbr0", "mac=00:16:3e:11:22:34,mtu=1400,rate=10Mb/s"]\n'
+}
+
+{ tiny_pv layout; devices; } > layout.cfg
+for program in stockxl xl; do
+    $program create -q -p layout.cfg
+    domid=$(stockxl domid layout)
+    xenstore_of "$domid" > $program.xenstore
+    userdata_of "$domid" > $program.userdata
+    ip -d -o link show master xenbr0 | sed -E 's/^[0-9]+: vif[0-9]+\./vif/' > $program.bridge
+    stockxl destroy layout
+    nothing_left before
+done
+same "xenstore" stockxl.xenstore xl.xenstore
+same "stored configuration" stockxl.userdata xl.userdata
+same "interfaces on the bridge" stockxl.bridge xl.bridge
+
+{ linux io pvh; devices; } > io.cfg
+rm -f /var/log/xen/console/guest-io.log
+run xl create -q io.cfg
+wait_for 120 is_up io
+run says io disks: xvda
+run says io interfaces: eth0 eth1
+wait_for 20 ping -c 1 -W 1 10.9.0.2
+is_copied disk.img || fail "what the guest wrote is not in the image"
+run xl destroy io
+nothing_left before
+
+stockxl create -q -p layout.cfg
+run xl destroy layout
+nothing_left before
