@@ -4,8 +4,8 @@
 //! options up to the subcommand's name, then that subcommand's. Names may be shortened as with stock xl.
 
 use crate::cmd::{
-    attach, config_update, configfile, console, cpupool, create, device, documents, flask, host, lifecycle, list, memory,
-    migrate, name, save, sched, schema, unbuilt, vcpu,
+    attach, config_update, configfile, console, cpupool, create, device, documents, flask, host, lifecycle, list,
+    memory, migrate, name, save, sched, schema, unbuilt, vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;
