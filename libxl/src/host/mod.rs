@@ -1,5 +1,6 @@
 //! The host: its hardware, hypervisor, CPU pools and schedulers.
 
 pub mod cpupool;
+pub mod domain0;
 pub mod numa;
 pub mod pci;
