@@ -2,7 +2,7 @@
 # What the scripts of disks share. They are called with `add` or `remove`.
 
 # shellcheck source=xen-hotplug-common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/xen-hotplug-common.sh"
+. "${BASH_SOURCE[0]%/*}/xen-hotplug-common.sh"
 
 command=
 findCommand "$@"
@@ -23,12 +23,13 @@ device_major_minor() {
     stat -L -c %t:%T "$1"
 }
 
-# write_dev DEVICE: what blkback shall open.
+# write_dev DEVICE [PATH VALUE]...: what blkback shall open; other nodes are written before.
 write_dev() {
-    local numbers
-    numbers=$(device_major_minor "$1") || fatal "$1 does not exist"
-    xenstore_write "$XENBUS_PATH/physical-device" "$numbers" "$XENBUS_PATH/physical-device-path" "$1"
-    success
+    local device=$1 numbers
+    shift
+    numbers=$(device_major_minor "$device") || fatal "$device does not exist"
+    xenstore-write "$@" "$XENBUS_PATH/physical-device" "$numbers" "$XENBUS_PATH/physical-device-path" "$device" \
+        "$XENBUS_PATH/hotplug-status" connected
 }
 
 # canonicalise_mode MODE: `r`, `w`, or `!` for a disk that guests may write to together.

@@ -8,7 +8,7 @@ declare -A held_locks=()
 # claim_lock NAME: waits for the lock.
 claim_lock() {
     local file=$lock_dir/$1 fd
-    mkdir -p "$lock_dir"
+    [ -d "$lock_dir" ] || mkdir -p "$lock_dir"
     while true; do
         exec {fd}> "$file"
         flock -x "$fd" || return 1

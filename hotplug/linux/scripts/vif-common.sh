@@ -7,9 +7,9 @@
 # and find in `command`, `type_if`, `dev` and `ip` what to do with which interface; `netdev` is gatewaydev=.
 
 # shellcheck source=xen-hotplug-common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/xen-hotplug-common.sh"
+. "${BASH_SOURCE[0]%/*}/xen-hotplug-common.sh"
 # shellcheck source=xen-network-common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/xen-network-common.sh"
+. "${BASH_SOURCE[0]%/*}/xen-network-common.sh"
 
 command='' type_if=vif
 findCommand "$@"
@@ -92,7 +92,6 @@ dom0_ip() {
 # done_with_interface: what each script ends with.
 done_with_interface() {
     call_hooks vif post
-    log debug "$command of $dev is done"
     if [ "$command" = online ]; then
         success
     fi

@@ -9,8 +9,8 @@
 # and waits for its end. A script that has done its work writes `connected` to hotplug-status; one that could not
 # writes why to hotplug-error, and exits with a status other than 0.
 
-XEN_SCRIPT_DIR=${XEN_SCRIPT_DIR:-$(cd "$(dirname "$0")" && pwd)}
-scripts=$(dirname "${BASH_SOURCE[0]}")
+XEN_SCRIPT_DIR=${XEN_SCRIPT_DIR:-${0%/*}}
+scripts=${BASH_SOURCE[0]%/*}
 # shellcheck source=logging.sh
 . "$scripts/logging.sh"
 # shellcheck source=xen-script-common.sh
