@@ -3,7 +3,7 @@
 //! A script is called as stock libxl calls it, so that operators' own scripts work unchanged: the environment
 //! names the backend's directory, the arguments say what to do (`docs/misc/block-scripts.txt`).
 
-use super::{Device, DeviceKind};
+use super::{Device, DeviceKind, connect};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Deadline, Source};
@@ -13,7 +13,7 @@ use crate::xenstore::Store;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long one script may take (`LIBXL_HOTPLUG_TIMEOUT`).
@@ -97,9 +97,13 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// Those that the device needs for this.
+    /// Those that the device needs for this. None are left where the work is done already, without them.
     pub(super) fn of(ctx: &Ctx, device: &Device, action: Action) -> Result<Scripts> {
-        let waiting = calls(device, &Settings::read(ctx, device)?, action).into();
+        let settings = Settings::read(ctx, device)?;
+        let waiting = match &settings.script {
+            Some(script) if connect::without_script(ctx, device, Path::new(script), action)? => VecDeque::new(),
+            _ => calls(device, &settings, action).into(),
+        };
         Ok(Scripts { device: *device, waiting, running: None })
     }
 

@@ -7,6 +7,7 @@
 
 mod add;
 mod attach;
+mod connect;
 mod hotplug;
 mod list;
 mod nodes;

@@ -102,11 +102,7 @@ impl Remove {
                 Stage::Scripts(scripts) => match scripts.step(ctx) {
                     Ok(false) => return Ok(Progress::Waiting),
                     Ok(true) => Stage::Nodes,
-                    Err(error) => {
-                        // The device has to go all the same.
-                        tracing::warn!("disconnecting {} of domain {}: {error}", self.device, self.device.domid);
-                        Stage::Nodes
-                    }
+                    Err(error) => self.disconnected_badly(&error),
                 },
                 Stage::Elsewhere(watch, deadline) => {
                     watch.take();
@@ -128,10 +124,19 @@ impl Remove {
     /// The ends have parted: disconnects the backend from its file or network.
     fn disconnect(&self, ctx: &Ctx) -> Result<Stage> {
         if self.device.backend_domid == TOOLSTACK {
-            return Ok(Stage::Scripts(Scripts::of(ctx, &self.device, Action::Remove)?));
+            return Ok(match Scripts::of(ctx, &self.device, Action::Remove) {
+                Ok(scripts) => Stage::Scripts(scripts),
+                Err(error) => self.disconnected_badly(&error),
+            });
         }
         let watch = ctx.xs()?.watch(&self.device.backend_path())?;
         Ok(Stage::Elsewhere(watch, Deadline::after(TIMEOUT)))
+    }
+
+    /// The device has to go all the same.
+    fn disconnected_badly(&self, error: &Error) -> Stage {
+        tracing::warn!("disconnecting {} of domain {}: {error}", self.device, self.device.domid);
+        Stage::Nodes
     }
 
     fn does_not_close(&mut self, ctx: &Ctx) -> Result<Stage> {

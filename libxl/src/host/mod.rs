@@ -2,5 +2,7 @@
 
 pub mod cpupool;
 pub mod domain0;
+pub mod interface;
+pub mod loop_device;
 pub mod numa;
 pub mod pci;

@@ -1,0 +1,139 @@
+//! Network interfaces: the backend's end becomes a port of a bridge.
+
+use super::super::Device;
+use super::super::hotplug::Action;
+use crate::ctx::Ctx;
+use crate::error::{Error, Result, ResultExt};
+use crate::host::interface::Interface;
+use crate::xenstore::{Batch, Store};
+use std::fs;
+use std::path::Path;
+
+const INTERFACES: &str = "/sys/class/net";
+/// Whether bridged packets pass the host's packet filter; there is none without the module `br_netfilter`.
+const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+/// The highest address that is no broadcast: no bridge takes it for its own.
+const PORT_ADDRESS: [u8; 6] = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
+
+/// What the configuration says of an interface.
+#[derive(Debug, Default)]
+struct Settings {
+    kind: String,
+    bridge: String,
+    name: Option<String>,
+    addresses: Option<String>,
+    mtu: Option<i32>,
+    frontend: String,
+}
+
+impl Settings {
+    fn read(ctx: &Ctx, device: &Device) -> Result<Settings> {
+        let backend = device.backend_path();
+        let nodes = ["type", "bridge", "vifname", "ip", "mtu", "frontend"].map(|node| format!("{backend}/{node}"));
+        let [kind, bridge, name, addresses, mtu, frontend] =
+            <[_; 6]>::try_from(ctx.xs()?.read_many(nodes)?).unwrap_or_default();
+        Ok(Settings {
+            kind: kind.unwrap_or_default(),
+            bridge: bridge.unwrap_or_default(),
+            name: name.filter(|name| !name.is_empty()),
+            addresses: addresses.filter(|addresses| !addresses.is_empty()),
+            mtu: mtu.and_then(|mtu| mtu.parse().ok()).filter(|mtu| *mtu > 0),
+            frontend: frontend.unwrap_or_default(),
+        })
+    }
+
+    /// Packet filters, emulated interfaces, choosing a bridge and an operator's hooks are the script's.
+    fn needs_script(&self, script: &Path) -> bool {
+        let filter = fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1");
+        self.kind != "vif" || self.bridge.is_empty() || self.addresses.is_some() || filter || has_hooks(script)
+    }
+}
+
+fn has_hooks(script: &Path) -> bool {
+    let hooks = script.with_file_name("vif-post.d");
+    let is_hook = |entry: fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == "hook");
+    fs::read_dir(hooks).is_ok_and(|entries| entries.flatten().any(is_hook))
+}
+
+/// Connects or disconnects; false if that needs the script.
+pub(super) fn connect(ctx: &Ctx, device: &Device, script: &Path, action: Action) -> Result<bool> {
+    let settings = Settings::read(ctx, device)?;
+    if settings.needs_script(script) {
+        return Ok(false);
+    }
+    match action {
+        Action::Add => add(ctx, device, &settings)?,
+        Action::Remove => remove(device, &settings)?,
+    }
+    Ok(true)
+}
+
+fn add(ctx: &Ctx, device: &Device, settings: &Settings) -> Result<()> {
+    let name = format!("vif{}.{}", device.domid, device.devid);
+    let bridge = bridge_named(&settings.bridge)?;
+    let mtu = settings.mtu.map_or_else(|| bridge.mtu().context("MTU of the bridge"), Ok)?;
+    let mut port = Interface::named(&name)?;
+    port.set_down().with_context(|| name.clone())?;
+    if let Some(wanted) = &settings.name {
+        port = port.rename(wanted).with_context(|| format!("calling {name} {wanted} (vifname=)"))?;
+    }
+    port.set_address(PORT_ADDRESS).with_context(|| format!("{name}: setting its address"))?;
+    if let Err(error) = port.set_mtu(mtu) {
+        tracing::warn!("{name} cannot have an MTU of {mtu}: {error}");
+    }
+    bridge.add_port(&port).with_context(|| format!("joining {name} to bridge {}", settings.bridge))?;
+    port.set_up().with_context(|| format!("{name}: putting it into use"))?;
+    let backend = device.backend_path();
+    Ok(ctx.xs()?.run_atomic(|batch: &mut Batch| {
+        // What was removed meanwhile must not come back.
+        batch.read(&format!("{backend}/frontend")).read(&format!("{}/backend", settings.frontend));
+        batch.write(&format!("{}/mtu", settings.frontend), mtu.to_string());
+        batch.write(&format!("{backend}/hotplug-status"), "connected");
+    })?)
+}
+
+/// A host whose bridge is called ethN also knows it as xenbrN.
+fn bridge_named(name: &str) -> Result<Interface> {
+    let exists = |name: &str| Path::new(INTERFACES).join(name).join("bridge").exists();
+    let alias = name.strip_prefix("xenbr").map(|number| format!("eth{number}"));
+    match alias {
+        _ if exists(name) => Ok(Interface::named(name)?),
+        Some(alias) if exists(&alias) => Ok(Interface::named(&alias)?),
+        _ => Err(Error::fail(format!("bridge \"{name}\" does not exist"))),
+    }
+}
+
+/// The backend's driver removes the interface, from its bridge too; until then it shall not be used.
+fn remove(device: &Device, settings: &Settings) -> Result<()> {
+    let name = settings.name.clone().unwrap_or_else(|| format!("vif{}.{}", device.domid, device.devid));
+    match Interface::named(&name)?.set_down() {
+        Err(e) if e.raw_os_error() != Some(libc::ENODEV) => Err(e).context(name),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_script_can_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("vif-bridge");
+        let plain = || Settings { kind: "vif".into(), bridge: "br0".into(), ..Default::default() };
+        assert!(Settings { addresses: Some("10.0.0.1".into()), ..plain() }.needs_script(&script));
+        assert!(Settings { kind: "vif_ioemu".into(), ..plain() }.needs_script(&script));
+        assert!(Settings { bridge: String::new(), ..plain() }.needs_script(&script));
+        assert!(!has_hooks(&script));
+        fs::create_dir(dir.path().join("vif-post.d")).unwrap();
+        fs::write(dir.path().join("vif-post.d/readme"), "").unwrap();
+        assert!(!has_hooks(&script));
+        fs::write(dir.path().join("vif-post.d/10-mine.hook"), "").unwrap();
+        assert!(has_hooks(&script) && plain().needs_script(&script));
+    }
+
+    #[test]
+    fn a_bridge_that_is_not_there() {
+        assert_eq!(bridge_named("xenbr77").unwrap_err().to_string(), "bridge \"xenbr77\" does not exist");
+    }
+}
