@@ -14,7 +14,7 @@ devices() {
 
 { tiny_pv layout; devices; } > layout.cfg
 for program in stockxl xl; do
-    $program create -q -p layout.cfg
+    run $program create -q -p layout.cfg
     domid=$(stockxl domid layout)
     xenstore_of "$domid" > $program.xenstore
     userdata_of "$domid" > $program.userdata
@@ -39,4 +39,18 @@ nothing_left before
 
 stockxl create -q -p layout.cfg
 run xl destroy layout
+nothing_left before
+
+# An operator's own script is run, with what it is told by stock xl's.
+printf '#!/bin/sh\nexec >> %s/calls\necho "$@"; env | grep -E "^(XENBUS_|vif|netdev|script|INTERFACE)" | sort\n' "$PWD" > own
+printf 'xenstore-write "$XENBUS_PATH/hotplug-status" connected\n' >> own
+chmod +x own
+{ tiny_pv own; printf 'vif = ["script=%s/own,mac=00:16:3e:11:22:33"]\n' "$PWD"; } > own.cfg
+for program in stockxl xl; do
+    $program create -q -p own.cfg
+    $program destroy own
+    sed -E 's#vif[0-9]+\.#vif#; s#vif/[0-9]+/#vif/#' calls > $program.calls
+    rm calls
+done
+same "calls of a script" stockxl.calls xl.calls
 nothing_left before

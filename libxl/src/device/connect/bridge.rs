@@ -84,12 +84,12 @@ fn add(ctx: &Ctx, device: &Device, settings: &Settings) -> Result<()> {
     bridge.add_port(&port).with_context(|| format!("joining {name} to bridge {}", settings.bridge))?;
     port.set_up().with_context(|| format!("{name}: putting it into use"))?;
     let backend = device.backend_path();
-    Ok(ctx.xs()?.run_atomic(|batch: &mut Batch| {
+    ctx.xs()?.run_atomic(|batch: &mut Batch| {
         // What was removed meanwhile must not come back.
         batch.read(&format!("{backend}/frontend")).read(&format!("{}/backend", settings.frontend));
         batch.write(&format!("{}/mtu", settings.frontend), mtu.to_string());
         batch.write(&format!("{backend}/hotplug-status"), "connected");
-    })?)
+    })
 }
 
 /// A host whose bridge is called ethN also knows it as xenbrN.
