@@ -133,7 +133,7 @@ ticked_beyond() {
 # goes_on NAME TICK: a guest that was moved ticks beyond TICK, has left no tick out and has not booted again.
 goes_on() {
     local log=/var/log/xen/console/guest-$1.log
-    wait_for 30 ticked_beyond "$1" $(($2 + 2))
+    wait_for 30 ticked_beyond "$1" $(($2 + 1))
     [ "$(grep -a -c '^guest is up' "$log")" = 1 ] || fail "$1 has booted again"
     grep -a -o '^tick [0-9]*' "$log" | awk '$2 != ++n { print "tick " n " is missing"; exit 1 }' || fail "$1 lost ticks"
     echo "$1 goes on: tick $2, then $(last_tick "$1")"

@@ -1,0 +1,55 @@
+# What can go wrong with `xl save`: a full disk, no such place, a guest that cannot answer, ^C. Each is one clear error;
+# the guest runs on, an older file stays, nothing is left.
+#: timeout = 300
+. /lab/lib.sh
+
+linux saved pvh > saved.cfg
+host_state > before
+start_ticking saved
+
+# survives WORD COMMAND...: it fails with exit status 1 and says WORD; the guest ticks on.
+survives() {
+    local tick status=0 word=$1
+    shift
+    tick=$(last_tick saved)
+    echo "== $*"
+    timeout 60 "$@" > out 2> err || status=$?
+    cat err
+    [ $status -eq 1 ] || fail "exit status $status"
+    ! is_ours || grep -q "$word" err || fail "stderr does not say \"$word\""
+    goes_on saved "$tick"
+}
+
+mkdir small
+mount -t tmpfs -o size=20m tmpfs small
+echo "an older save" > small/saved.save
+survives "No space left" xl save saved small/saved.save
+if is_ours; then
+    [ "$(cat small/saved.save)" = "an older save" ] || fail "the older save is lost"
+    [ "$(ls -A small)" = saved.save ] || fail "left: $(ls -A small)"
+    survives "No space left" xl save saved /dev/full
+    survives "cannot write" xl save saved /nonexistent/saved.save
+
+    echo "== a paused guest"
+    xl pause saved
+    status=0
+    timeout 20 xl save saved paused.save 2> err || status=$?
+    cat err
+    [ $status -eq 1 ] || fail "exit status $status"
+    grep -q "paused" err || fail "the cause is not told"
+    [ ! -e paused.save ] || fail "a file is left"
+    xl unpause saved
+
+    echo "== ^C during a save"
+    tick=$(last_tick saved)
+    mkfifo slow
+    { exec < slow && sleep 5; } &
+    timeout -s INT 3 xl save saved slow 2> err || true
+    cat err
+    grep -q "interrupted" err || fail "not interrupted"
+    goes_on saved "$tick"
+    wait
+fi
+umount small
+stockxl destroy saved
+nothing_left before
