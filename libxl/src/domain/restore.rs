@@ -79,7 +79,7 @@ impl<'a> Incoming<'a> {
 fn read<const N: usize>(from: &mut File) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     from.read_exact(&mut bytes).map_err(|e| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::fail("it ends too early"),
+        std::io::ErrorKind::UnexpectedEof => Error::fail("the stream ends too early"),
         _ => Error::from(e),
     })?;
     Ok(bytes)
