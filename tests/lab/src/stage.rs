@@ -16,10 +16,18 @@ pub(crate) fn stage(workspace: &Workspace, dir: &Path) -> Result<()> {
     install(workspace, dir)
 }
 
+/// What the programs are built for. Named, so that the flags below are for them alone and not for build scripts.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Linked with everything they need: starting takes half the system calls and instructions, and they run in driver
+/// domains of any distribution.
+const STATIC: (&str, &str) = ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+
 /// Builds xl and the helpers as they are installed.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let mut command = Command::new("cargo");
-    command.args(["build", "--profile", "lab"]).current_dir(&workspace.root);
+    command.args(["build", "--profile", "lab", "--target", TARGET]).env(STATIC.0, STATIC.1);
+    command.current_dir(&workspace.root);
     for program in &workspace.programs {
         command.args(["--package", &program.package, "--bin", &program.name]);
     }
@@ -31,13 +39,10 @@ pub(crate) fn install(workspace: &Workspace, dir: &Path) -> Result<()> {
     for program in &workspace.programs {
         // xl is for operators; the others are run by it.
         let place = if program.name == "xl" { "sbin" } else { "lib/xen/bin" };
-        install_file(&workspace.target.join("lab").join(&program.name), &local.join(place), 0o755)?;
+        install_file(&workspace.target.join(TARGET).join("lab").join(&program.name), &local.join(place), 0o755)?;
     }
     let tree = |from: &str, to: &str, mode| install_tree(&workspace.root.join(from), &local.join(to), mode);
     install_tree(&workspace.root.join("hotplug/linux/scripts"), &dir.join("etc/xen/scripts"), 0o755)?;
-    install_file(&workspace.root.join("hotplug/linux/xendomains"), &local.join("lib/xen/bin"), 0o755)?;
-    tree("hotplug/linux/sysv", "lib/xen/init", 0o755)?;
-    tree("hotplug/linux/openrc", "lib/xen/init/openrc", 0o755)?;
     tree("hotplug/linux/systemd", "lib/systemd/system", 0o644)?;
     for section in ["5", "7", "8"] {
         tree(&format!("docs/man/man{section}"), &format!("share/man/man{section}"), 0o644)?;
