@@ -43,6 +43,9 @@ pub(crate) fn install(workspace: &Workspace, dir: &Path) -> Result<()> {
     }
     let tree = |from: &str, to: &str, mode| install_tree(&workspace.root.join(from), &local.join(to), mode);
     install_tree(&workspace.root.join("hotplug/linux/scripts"), &dir.join("etc/xen/scripts"), 0o755)?;
+    install_file(&workspace.root.join("hotplug/linux/xendomains"), &local.join("lib/xen/bin"), 0o755)?;
+    tree("hotplug/linux/sysv", "lib/xen/init", 0o755)?;
+    tree("hotplug/linux/openrc", "lib/xen/init/openrc", 0o755)?;
     tree("hotplug/linux/systemd", "lib/systemd/system", 0o644)?;
     for section in ["5", "7", "8"] {
         tree(&format!("docs/man/man{section}"), &format!("share/man/man{section}"), 0o644)?;
