@@ -31,6 +31,15 @@ impl Session {
         Ok(Session { globals: self.globals.clone(), ctx })
     }
 
+    /// Looks whether there is the domain that a dry run is about. A number needs no looking up, as with stock xl, so a
+    /// dry run needs no Xen.
+    pub(crate) fn domain_of_dry_run(&self, argument: &str) -> Result<(), Failure> {
+        if !argument.bytes().all(|b| b.is_ascii_digit()) {
+            self.domain(argument)?;
+        }
+        Ok(())
+    }
+
     /// The domain that an argument names: by number, name or UUID.
     pub(crate) fn domain(&self, argument: &str) -> Result<DomId, Failure> {
         Ok(info::resolve(&self.ctx, argument)?)

@@ -128,6 +128,24 @@ fn other_devices_are_attached_alike() {
     compare("attach", "", calls);
 }
 
+#[test]
+fn vcpus_are_pinned_alike() {
+    let calls: &[&[&str]] = &[
+        &["-N", "vcpu-pin", "0", "0", "1-3"],
+        &["-N", "vcpu-pin", "0", "all", "all"],
+        &["-N", "vcpu-pin", "0", "all", "all,^2", "nodes:1"],
+        &["-N", "vcpu-pin", "0", "0", "-", "2"],
+        &["-N", "vcpu-pin", "0", "0", "node:0,^node:1,6"],
+        &["-N", "vcpu-pin", "0", "0", "3-1"],
+        &["-N", "vcpu-pin", "0", "0", "x"],
+        &["-N", "vcpu-pin", "0", "x", "1"],
+        &["-N", "vcpu-pin", "0", "0", "^1"],
+        &["-N", "vcpu-pin", "-f", "0", "0", "1"],
+        &["-N", "vcpu-pin", "-f", "0", "all", "1"],
+    ];
+    compare("vcpu-pin", "", calls);
+}
+
 /// The defaults that a host's administrator sets.
 #[test]
 fn xl_conf_is_read_alike() {

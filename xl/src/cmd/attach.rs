@@ -51,10 +51,7 @@ impl Parameters {
 
 /// Shows the device if this is a dry run; whether it was one.
 fn show(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<bool, Failure> {
-    // A number needs no looking up, as with stock xl, so a dry run needs no Xen.
-    if !domain.bytes().all(|b| b.is_ascii_digit()) {
-        session.domain(domain)?;
-    }
+    session.domain_of_dry_run(domain)?;
     if session.globals.dry_run {
         output::print(&format!("{kind}: {}\n\n", json::to_string(device)))?;
     }

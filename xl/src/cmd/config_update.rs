@@ -42,8 +42,9 @@ impl Run for ConfigUpdate {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let dry_run = session.globals.dry_run;
         let domain = self.domain.as_deref().ok_or_else(|| Failure::new(1, "config-update needs a domain"))?;
-        if !(dry_run && domain.bytes().all(|b| b.is_ascii_digit())) {
-            session.domain(domain)?;
+        match dry_run {
+            true => session.domain_of_dry_run(domain)?,
+            false => session.domain(domain).map(drop)?,
         }
         let (settings, files): (Vec<String>, Vec<String>) =
             self.arguments.iter().cloned().partition(|a| a.contains('='));
@@ -76,6 +77,8 @@ fn shown(loaded: &Loaded) -> Result<String, Failure> {
 /// Leaves the text for the domain's monitor, in the form that stock xl reads too.
 fn store(session: &Session, domain: &str, source: &Source, form: Form) -> Result<(), Failure> {
     let text = match form {
+        // To the byte what stock xl leaves, which ends the settings of the command line with an empty line.
+        Form::Cfg if source.bytes().len() > source.first_part().len() => [source.bytes(), b"\n\n"].concat(),
         Form::Cfg => source.bytes().to_vec(),
         Form::Toml => write::xl_cfg(&form.parse(source, &mut Diagnostics::new(false))).into_bytes(),
     };

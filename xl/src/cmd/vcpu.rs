@@ -1,8 +1,9 @@
 //! Virtual CPUs: `vcpu-list`, `vcpu-pin`, `vcpu-set`.
 
+use super::create::SUPPOSED_HOST;
 use crate::cli::Run;
 use crate::config::host::HostFacts;
-use crate::config::load;
+use crate::config::load::{self, Options};
 use crate::failure::Failure;
 use crate::output::bitmap::ranges;
 use crate::output::domains::{DomainVcpus, vcpu_list, vcpu_list_json};
@@ -78,14 +79,14 @@ pub(crate) struct VcpuPin {
 
 impl Run for VcpuPin {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        if session.globals.dry_run {
+            return self.show(session);
+        }
         let domid = session.domain(&self.domain)?;
         let vcpus = self.vcpus()?;
         let host = load::facts_from_xen(&session.ctx)?;
         let mut hard = affinity(&host, &self.hard)?;
         let soft = affinity(&host, self.soft.as_deref().unwrap_or("-"))?;
-        if session.globals.dry_run {
-            return output::print(&plan(hard.as_ref(), soft.as_ref(), host.cpus));
-        }
         let domain = info::get(&session.ctx, domid)?;
         if let Some(hard) = hard.as_mut().filter(|_| !self.ignore_global_affinity_masks) {
             let conf = load::xl_conf(&session.ctx, &host)?;
@@ -106,6 +107,18 @@ impl Run for VcpuPin {
 }
 
 impl VcpuPin {
+    /// Shows the affinities that it would set.
+    fn show(&self, session: &Session) -> Result<(), Failure> {
+        session.domain_of_dry_run(&self.domain)?;
+        self.vcpus()?;
+        let supposed = std::env::var(SUPPOSED_HOST).ok();
+        let options = Options { host: supposed.as_deref(), without_xen: true, ..Options::default() };
+        let host = load::host_facts(&session.ctx, options)?;
+        let hard = affinity(&host, &self.hard)?;
+        let soft = affinity(&host, self.soft.as_deref().unwrap_or("-"))?;
+        output::print(&plan(hard.as_ref(), soft.as_ref(), host.cpus))
+    }
+
     /// The vCPU that is meant; `None` for all.
     fn vcpus(&self) -> Result<Option<u32>, Failure> {
         match (self.vcpu.as_str(), self.vcpu.parse()) {
