@@ -284,11 +284,12 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
     if metadata.len() > MAX_SIZE as u64 {
         return Err(Fault::Unsuitable(format!("{} bytes are more than the limit of {MAX_SIZE}", metadata.len())));
     }
-    read_at_most(path).map_err(Fault::Unreadable)
+    read_at_most(path, metadata.len() as usize).map_err(Fault::Unreadable)
 }
 
-fn read_at_most(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Reads a file in one piece: a buffer that grows costs more than the reading. The file may grow meanwhile.
+fn read_at_most(path: &Path, expected: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(expected);
     File::open(path)?.take(MAX_SIZE as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
