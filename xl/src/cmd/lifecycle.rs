@@ -8,8 +8,8 @@ use libxc::DomId;
 use libxc::domain::{DomainFlags, Trigger as XenTrigger};
 use libxl::domain::shutdown::{self, End, Request};
 use libxl::domain::{control, info};
-use libxl::types::Trigger as TriggerName;
-use libxl::{ErrorKind, Result as LibxlResult};
+use libxl::types::{DomainType, Trigger as TriggerName};
+use libxl::{Error, ErrorKind, Result as LibxlResult};
 
 /// `xl destroy`.
 #[derive(Args)]
@@ -165,14 +165,23 @@ impl Run for Trigger {
             TriggerName::Init => XenTrigger::Init,
             TriggerName::Power => XenTrigger::Power,
             TriggerName::Sleep => XenTrigger::Sleep,
-            TriggerName::S3Resume => return Err(Failure::new(1, "trigger s3resume: not built yet")),
-            TriggerName::Unknown => return Err(Failure::new(1, "trigger: \"unknown\" is no trigger")),
+            TriggerName::S3Resume => return wake(session, domid),
+            TriggerName::Unknown => return said_only(session, Err(Error::invalid("\"unknown\" is no trigger"))),
         };
         let vcpu = self.vcpu.as_deref().unwrap_or("0").parse().unwrap_or_else(|_| {
             tracing::warn!("\"{}\" is no vCPU's number: taking vCPU 0", self.vcpu.as_deref().unwrap_or_default());
             0
         });
         said_only(session, control::send_trigger(&session.ctx, domid, trigger, vcpu))
+    }
+}
+
+/// Wakes a domain that sleeps in ACPI's S3: HVM guests alone can.
+fn wake(session: &Session, domid: DomId) -> Result<(), Failure> {
+    match info::get(&session.ctx, domid).and_then(|domain| info::kind(&session.ctx, &domain)) {
+        Ok(DomainType::Hvm) => Err(Failure::new(1, "trigger s3resume: not built yet")),
+        Ok(_) => said_only(session, Err(Error::invalid(format!("domain {domid} is no HVM guest: it cannot sleep")))),
+        Err(e) => said_only(session, Err(e)),
     }
 }
 
