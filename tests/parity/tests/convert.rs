@@ -27,12 +27,32 @@ fn round_trip(runner: &Runner, case: &Case) -> (bool, Option<String>) {
     (true, None)
 }
 
-#[test]
-fn nothing_is_lost_in_toml() {
-    let runner = runner("convert");
-    let all = [reference::cases(), cases::all(), combine::cases(1, 100)].concat();
-    let trips: Vec<(bool, Option<String>)> = all.iter().map(|case| round_trip(&runner, case)).collect();
+fn there_and_back(name: &str, cases: &[Case]) {
+    let runner = runner(name);
+    let trips: Vec<(bool, Option<String>)> = cases.iter().map(|case| round_trip(&runner, case)).collect();
     println!("{} configurations there and back", trips.iter().filter(|(taken, _)| *taken).count());
     let lost: Vec<String> = trips.into_iter().filter_map(|(_, lost)| lost).collect();
     assert!(lost.is_empty(), "{} are not the same:\n{}", lost.len(), lost.join("\n"));
+}
+
+#[test]
+fn nothing_of_the_reference_is_lost() {
+    there_and_back("convert-reference", &reference::cases());
+}
+
+#[test]
+fn nothing_of_constructs_is_lost() {
+    let cases = cases::all();
+    there_and_back("convert-constructs", &cases[..cases.len() / 2]);
+}
+
+#[test]
+fn nothing_of_further_constructs_is_lost() {
+    let cases = cases::all();
+    there_and_back("convert-further", &cases[cases.len() / 2..]);
+}
+
+#[test]
+fn nothing_of_combinations_is_lost() {
+    there_and_back("convert-combinations", &combine::cases(1, 100));
 }
