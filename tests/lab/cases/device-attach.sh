@@ -59,6 +59,7 @@ refused "no disk xvdz" block-detach hot xvdz
 refused "no interface 7" network-detach hot 7
 refused "none.img" block-attach hot "$PWD/none.img,raw,xvdc,w"
 run xl block-attach hot "$PWD/busy.img,raw,xvdd,w"
+wait_for 60 says hot disks: xvda xvdd
 refused "in use by domain\|already" block-attach hot "$PWD/busy.img,raw,xvdd,w"
 
 run xl destroy hot

@@ -18,7 +18,7 @@ for program in stockxl xl; do
     domid=$(stockxl domid layout)
     xenstore_of "$domid" > $program.xenstore
     userdata_of "$domid" > $program.userdata
-    ip -d -o link show master xenbr0 | sed -E 's/^[0-9]+: vif[0-9]+\./vif/' > $program.bridge
+    ip -o link show master xenbr0 | sed -E 's/^[0-9]+: vif[0-9]+\./vif/' > $program.bridge
     stockxl destroy layout
     nothing_left before
 done
@@ -30,9 +30,9 @@ same "interfaces on the bridge" stockxl.bridge xl.bridge
 rm -f /var/log/xen/console/guest-io.log
 run xl create -q io.cfg
 wait_for 120 is_up io
-run says io disks: xvda
-run says io interfaces: eth0 eth1
-wait_for 20 ping -c 1 -W 1 10.9.0.2
+wait_for 60 says io disks: xvda
+wait_for 60 says io interfaces: eth0 eth1
+wait_for 60 ping -c 1 -W 1 10.9.0.2
 is_copied disk.img || fail "what the guest wrote is not in the image"
 run xl destroy io
 nothing_left before
