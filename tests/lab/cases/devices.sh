@@ -9,7 +9,7 @@ host_state > before
 
 devices() {
     printf 'disk = ["%s/disk.img,raw,xvda,w"]\n' "$PWD"
-    printf 'vif = ["mac=00:16:3e:11:22:33,bridge=xenbr0", "mac=00:16:3e:11:22:34,mtu=1400,rate=10Mb/s"]\n'
+    printf 'vif = ["mac=00:16:3e:11:22:33,mtu=1400,rate=10Mb/s"%s]\n' "${1:-}"
 }
 
 { tiny_pv layout; devices; } > layout.cfg
@@ -26,7 +26,7 @@ same "xenstore" stockxl.xenstore xl.xenstore
 same "stored configuration" stockxl.userdata xl.userdata
 same "interfaces on the bridge" stockxl.bridge xl.bridge
 
-{ linux io pvh; devices; } > io.cfg
+{ linux io pvh; devices ', "mac=00:16:3e:11:22:34,bridge=xenbr0"'; } > io.cfg
 rm -f /var/log/xen/console/guest-io.log
 run xl create -q io.cfg
 wait_for 120 is_up io
