@@ -10,10 +10,11 @@ for name in one two three; do
 done
 one=$(stockxl domid one)
 
-# What moves between two calls is replaced: CPU times, uptimes, free memory, whether a guest runs or is blocked.
+# What moves between two calls is replaced: CPU times, uptimes, free memory, whether a guest runs or is blocked. Stock xl
+# takes 1 KiB from dom0's target, by mistake.
 settle() {
     sed -E -e 's/ +[0-9]+\.[0-9]( |$)/ TIME\1/' -e 's/[0-9]+:[0-9]{2}:[0-9]{2}/UPTIME/g' -e 's/ [r-][b-](-|p)/ ??\1/' \
-        -e 's/^(free_memory +: ).*/\1N/'
+        -e 's/^(free_memory +: ).*/\1N/' -e 's/("target_memkb": [0-9]+)[12],/\1N,/'
 }
 
 compare() {
