@@ -31,7 +31,10 @@ pub fn destroy(ctx: &Ctx, domid: DomId) -> Result<()> {
 fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
     let info = info::get(ctx, domid)?;
     stop_vcpus(ctx, &info)?;
-    let left = Leftovers::read(ctx, domid)?;
+    let mut left = Leftovers::read(ctx, domid)?;
+    if has_twin(ctx, &info)? {
+        left.vm = None;
+    }
     let cleanup = [
         end_device_model(ctx, &left),
         backends::remove(ctx, &left.devices).context("devices"),
@@ -41,6 +44,15 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
         free_memory(ctx, domid),
     ];
     cleanup.into_iter().collect()
+}
+
+/// Whether another domain that lives has this one's UUID: one of them is the other's copy, in a migration on this host.
+/// Both use `/vm/UUID`.
+fn has_twin(ctx: &Ctx, info: &DomainInfo) -> Result<bool> {
+    let is_twin = |other: &DomainInfo| {
+        other.domid != info.domid && other.uuid == info.uuid && !other.flags.contains(DomainFlags::DYING)
+    };
+    Ok(ctx.xc()?.domains()?.iter().any(is_twin))
 }
 
 /// Nothing runs in the domain from here on. A dying domain cannot be paused and need not be.
