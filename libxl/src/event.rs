@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::paths::Paths;
     use crate::xenstore::fake::Fake;
-    use nix::unistd::{pipe, write};
+    use std::io::{Write, pipe};
     use std::path::Path;
     use std::thread;
 
@@ -280,11 +280,11 @@ mod tests {
     #[test]
     fn wakes_for_what_is_ready_and_for_the_deadline() {
         let ctx = ctx(&Fake::new());
-        let (read, written) = pipe().unwrap();
+        let (read, mut written) = pipe().unwrap();
         let (other, _kept) = pipe().unwrap();
         let sources = [Source::Readable(other.as_fd()), Source::Readable(read.as_fd())];
         assert_eq!(wait(&ctx, &sources, Deadline::after(SOON)).unwrap(), Woken::TimedOut);
-        write(&written, b"x").unwrap();
+        written.write_all(b"x").unwrap();
         assert_eq!(wait(&ctx, &sources, Deadline::after(LONG)).unwrap(), Woken::By(vec![1]));
         drop(_kept);
         assert_eq!(wait(&ctx, &sources, Deadline::NEVER).unwrap(), Woken::By(vec![0, 1]), "an end of file wakes");

@@ -117,7 +117,7 @@ fn take(
         return Ok(file);
     }
     tracing::info!("waiting for another toolstack's lock");
-    let (done, wakes) = nix::unistd::pipe()?;
+    let (done, wakes) = io::pipe()?;
     let (sender, receiver) = mpsc::channel();
     // When the wait is given up the thread stays until the lock comes, and drops it then.
     thread::Builder::new().name("lock".into()).spawn(move || {
