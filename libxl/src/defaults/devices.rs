@@ -3,7 +3,7 @@
 use super::{HostFacts, disk, usb};
 use crate::error::ResultExt;
 use crate::types::*;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The MTU of an interface whose configuration says nothing.
 const MTU: i32 = 1500;
@@ -12,7 +12,8 @@ const MTU: i32 = 1500;
 pub(super) fn apply(config: &mut DomainConfig, host: &dyn HostFacts) -> Result<()> {
     let kind = config.c_info.type_;
     for one in &mut config.disks {
-        disk::apply(one, kind, false, host)?;
+        // libxl looks at the disks when the domain exists already; from then on every failure is of this kind.
+        disk::apply(one, kind, false, host).map_err(|e| e.with_kind(ErrorKind::Fail))?;
     }
     for (i, one) in config.nics.iter_mut().enumerate() {
         nic(one, kind, false, host).with_context(|| format!("vif {i}"))?;

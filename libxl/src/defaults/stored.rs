@@ -15,6 +15,10 @@ pub fn stored_form(given: &DomainConfig, decided: &DomainConfig) -> DomainConfig
     if *msr_relaxed == DefBool::DEFAULT {
         *msr_relaxed = decided.b_info.arch_x86.msr_relaxed;
     }
+    for (stored, decided) in stored.disks.iter_mut().zip(&decided.disks) {
+        // Whether COLO restores a disk is no matter of the configuration (`unset_disk_colo_restore`).
+        stored.colo_restore_enable = decided.colo_restore_enable;
+    }
     for (stored, decided) in stored.nics.iter_mut().zip(&decided.nics) {
         stored.devid = decided.devid;
         stored.nictype = decided.nictype;
