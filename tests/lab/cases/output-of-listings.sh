@@ -13,7 +13,7 @@ one=$(stockxl domid one)
 # What moves between two calls is replaced: CPU times, uptimes, free memory, whether a guest runs or is blocked. Stock xl
 # takes 1 KiB from dom0's target, by mistake.
 settle() {
-    sed -E -e 's/ +[0-9]+\.[0-9]( |$)/ TIME\1/' -e 's/[0-9]+:[0-9]{2}:[0-9]{2}/UPTIME/g' -e 's/ [r-][b-](-|p)/ ??\1/' \
+    sed -E -e 's/ +[0-9]+\.[0-9]( |$)/ TIME\1/' -e 's/[0-9]+:[0-9]{2}:[0-9]{2}/UPTIME/g' -e 's/ up +[0-9]+:[0-9]{2},/ up UPTIME,/' -e 's/ [r-][b-](-|p)/ ??\1/' \
         -e 's/^(free_memory +: ).*/\1N/' -e 's/("target_memkb": [0-9]+)[12],/\1N,/'
 }
 
@@ -48,7 +48,14 @@ compare domname "$one"
 compare domname 0
 compare dmesg
 compare claims
-compare help
+
+# `xl help` has stock xl's subcommands in its order, and others.
+subcommands() {
+    sed -n -E 's/^ ([a-z][a-z0-9-]*) .*/\1/p'
+}
+stockxl help | subcommands > stock.out
+xl help | subcommands | grep -Fx -f stock.out > ours.out
+same "subcommands of xl help" stock.out ours.out
 
 for name in one two three; do
     stockxl destroy $name
