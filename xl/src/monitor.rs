@@ -20,8 +20,9 @@ use libxl::userdata::Userdata;
 use libxl::xenstore::Watch;
 use libxl::{Ctx, event, logfile};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -216,6 +217,10 @@ fn reloaded(ctx: &Ctx, domid: DomId, current: DomainConfig) -> Result<DomainConf
 fn write_core(ctx: &Ctx, domid: DomId, name: &str) {
     let file = ctx.paths.dump.join(name);
     say(format_args!("dumping core to {}", file.display()));
+    // Not every distribution's package makes the directory.
+    if let Err(e) = DirBuilder::new().recursive(true).mode(0o700).create(&ctx.paths.dump) {
+        say(format_args!("making the directory {}: {e}", ctx.paths.dump.display()));
+    }
     if let Err(e) = coredump::write(ctx, domid, &file) {
         say(format_args!("core dump failed: {e}"));
     }
