@@ -6,3 +6,4 @@ pub mod interface;
 pub mod loop_device;
 pub mod numa;
 pub mod pci;
+pub mod sched;
