@@ -149,7 +149,7 @@ fn free_memory(ctx: &Ctx, domid: DomId) -> Result<()> {
     if let Some(rest) = xc.domain(domid)?
         && rest.tot_pages > 0
     {
-        tracing::info!(
+        tracing::debug!(
             "domain {domid} is dead, but {} of its pages are still mapped, by a backend (lsof /dev/xen/gntdev, \
              /dev/xen/privcmd) or by another domain; it goes when they are let go",
             rest.tot_pages

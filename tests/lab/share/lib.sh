@@ -167,7 +167,8 @@ host_state() {
     echo "xenstore:"
     xenstore-ls -f | sed "s/ = .*//" | grep -vx -e /libxl -e /vm | sort # these two stay once made
     echo "files:"
-    find /var/lib/xen /run/xen /run/lock /var/lock -mindepth 1 ! -name 'domid-history*' | sort -u
+    # xenconsole leaves its lock when it is ended by a signal.
+    find /var/lib/xen /run/xen /run/lock /var/lock -mindepth 1 ! -name 'domid-history*' ! -name 'xenconsole.*' | sort -u
     echo "processes:"
     ps -eo args | grep -E '^[^ ]*(xl|qemu-system[^ ]*|libxl-save-helper)( |$)' | sort || true
     echo "loop devices:"
