@@ -42,6 +42,28 @@ tiny_pv bad > bad.cfg
 sed -i 's#^kernel#ramdisk = "/nonexistent/ramdisk"\nkernel#' bad.cfg
 fails "ramdisk missing" /nonexistent/ramdisk
 
+tiny_pv bad > bad.cfg
+echo 'disk = ["/nonexistent/disk.img,raw,xvda,w"]' >> bad.cfg
+fails "disk missing" /nonexistent/disk.img
+sed -i 's#^disk.*#vif = ["bridge=none7"]#' bad.cfg
+fails "bridge missing" 'bridge "none7" does not exist'
+printf '#!/bin/sh\nxenstore-write "$XENBUS_PATH/hotplug-error" "the tape is full"\nexit 1\n' > tape
+chmod +x tape
+truncate -s 1M disk.img
+sed -i "s#^vif.*#disk = ['format=raw,vdev=xvda,script=$PWD/tape,target=$PWD/disk.img']#" bad.cfg
+fails "disk's script fails" "the tape is full"
+
+# Stock xl makes this domain, with a QEMU that serves no disk.
+if is_ours; then
+    echo "== disk is a directory"
+    sed -i "s#^disk.*#disk = ['/tmp,raw,xvda,w']#" bad.cfg
+    host_state > before
+    ! xl create -q bad.cfg 2> err || fail "created"
+    cat err
+    grep -q "/tmp is a directory" err || fail "stderr does not say so"
+    nothing_left before
+fi
+
 echo "== name in use"
 stockxl create -q -p good.cfg
 sed 's/"good"/"bad"/' good.cfg > bad.cfg

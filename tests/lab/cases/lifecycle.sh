@@ -47,8 +47,9 @@ nothing_left before
 echo "== on_reboot = rename-restart keeps the old one under another name"
 start pvh 'on_reboot = "rename-restart"'
 run xl reboot life
-wait_for 60 exists life-1
 wait_for 60 sh -c "now=\$(stockxl domid life) && [ \"\$now\" != $domid ]"
+kept=$(stockxl domname "$domid")
+[[ $kept =~ ^life-[0-9]{8}T[0-9]{4}Z$ ]] || fail "it is kept as $kept"
 run xl destroy life
-run xl destroy life-1
+run xl destroy "$kept"
 nothing_left before
