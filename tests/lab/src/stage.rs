@@ -47,9 +47,6 @@ pub(crate) fn install(workspace: &Workspace, dir: &Path) -> Result<()> {
     tree("hotplug/linux/sysv", "lib/xen/init", 0o755)?;
     tree("hotplug/linux/openrc", "lib/xen/init/openrc", 0o755)?;
     tree("hotplug/linux/systemd", "lib/systemd/system", 0o644)?;
-    for section in ["5", "7", "8"] {
-        tree(&format!("docs/man/man{section}"), &format!("share/man/man{section}"), 0o644)?;
-    }
     described(&local)
 }
 
@@ -71,12 +68,9 @@ fn described(local: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies every file of a directory, if the tree has the directory.
+/// Copies every file of a directory.
 fn install_tree(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    if !from.is_dir() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(from)? {
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
         let path = entry?.path();
         if path.is_file() {
             install_file(&path, to, mode)?;
