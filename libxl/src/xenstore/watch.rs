@@ -126,8 +126,8 @@ struct Watched {
     changed: Vec<String>,
     /// Whether the event that comes with every new watch is unwanted and still to come.
     drop_first: bool,
-    /// Whether any event has come.
-    fired: bool,
+    /// How many events have come.
+    fired: u64,
 }
 
 impl Watches {
@@ -135,7 +135,7 @@ impl Watches {
     fn add(&mut self, path: &str) -> WatchId {
         self.last += 1;
         let id = WatchId(self.last);
-        let watched = Watched { path: path.to_owned(), changed: Vec::new(), drop_first: false, fired: false };
+        let watched = Watched { path: path.to_owned(), changed: Vec::new(), drop_first: false, fired: 0 };
         self.by_id.insert(id, watched);
         id
     }
@@ -147,17 +147,18 @@ impl Watches {
     /// Drops the event that tells of the new watch itself, if it has come or when it comes.
     fn drop_first(&mut self, id: WatchId) {
         let Some(watched) = self.by_id.get_mut(&id) else { return };
-        if !watched.fired {
-            watched.drop_first = true;
-        } else if watched.changed.first() == Some(&watched.path) {
-            watched.changed.remove(0);
+        match watched.fired {
+            0 => watched.drop_first = true,
+            1 => watched.changed.clear(),
+            // Equal events are one: among these may be a change that came after what was read.
+            _ => {}
         }
     }
 
     /// Queues an event; one of a watch that has ended is dropped.
     pub(crate) fn push(&mut self, path: String, token: &str) {
         let Some(watched) = token.parse().ok().and_then(|number| self.by_id.get_mut(&WatchId(number))) else { return };
-        watched.fired = true;
+        watched.fired += 1;
         if std::mem::take(&mut watched.drop_first) && path == watched.path || watched.changed.contains(&path) {
             return;
         }
@@ -226,5 +227,11 @@ mod tests {
         assert!(!watches.is_pending(early) && !watches.is_pending(late));
         watches.push("/b".into(), &token(late));
         assert!(watches.is_pending(late), "only the first is dropped");
+
+        let both = watches.add("/c");
+        watches.push("/c".into(), &token(both));
+        watches.push("/c".into(), &token(both));
+        watches.drop_first(both);
+        assert!(watches.is_pending(both), "the second may tell of a change");
     }
 }
