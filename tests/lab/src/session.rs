@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 use crate::{progress, setup, stage};
 
 /// Longest time from QEMU's start to dom0's readiness.
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
 /// Whose program `xl` is in dom0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
