@@ -146,10 +146,24 @@ fn watch(machine: &mut Machine, directories: &Directories, case: &Case) -> (Outc
     }
 }
 
+/// Why a failed case says nothing about what it tests.
+const EMULATOR_FAULT: &str = "QEMU's emulation gave a guest Xen's own registers, so the guest crashed (see Xen's log: a \
+                              triple fault at an address of Xen): run it again";
+
+/// Whether a guest crashed with Xen's code segment and address in place of its own. QEMU's emulated SVM does that to PVH
+/// guests now and then, whichever toolstack made them; neither a guest nor a toolstack can.
+fn has_emulator_fault(xen: &str) -> bool {
+    let crash = xen.lines().skip_while(|line| !line.contains("Triple fault - invoking HVM shutdown action"));
+    crash.take(5).any(|line| line.contains("RIP:    e008:[<ffff82d0"))
+}
+
 fn outcome(directories: &Directories, case: &Case, status: u8) -> Outcome {
     match status {
         0 => Outcome::Passed,
         SKIP => Outcome::Skipped(last_lines(&output_file(directories, case, "transcript"), 1)),
+        _ if has_emulator_fault(&fs::read_to_string(output_file(directories, case, "xen")).unwrap_or_default()) => {
+            Outcome::Skipped(EMULATOR_FAULT.into())
+        }
         _ => {
             let logs = [("dom0's logs", "logs"), ("dom0's kernel", "kernel"), ("Xen", "xen")].map(|(title, file)| {
                 format!("--- {title}\n{}\n", last_lines(&output_file(directories, case, file), 40))
@@ -177,6 +191,18 @@ mod tests {
         let script = "# Shows something.\n#: profile = \"numa\"\n#: timeout = 30\n. /lab/lib.sh\n# : timeout = 1\n";
         assert_eq!(parse_options(script).unwrap(), Options { profile: "numa".into(), timeout: 30 });
         assert_eq!(parse_options("true\n").unwrap(), Options::default());
+    }
+
+    #[test]
+    fn a_crash_at_an_address_of_xen_is_the_emulators() {
+        let crash = |rip: &str| {
+            format!(
+                "(XEN) d9v0 Triple fault - invoking HVM shutdown action 1\n(XEN) *** Dumping Dom9 vcpu#0 state: ***\n(XEN) RIP:    {rip}\n"
+            )
+        };
+        assert!(has_emulator_fault(&crash("e008:[<ffff82d0402044a5>]")));
+        assert!(!has_emulator_fault(&crash("0010:[<ffffffff81000000>]")), "the guest's own");
+        assert!(!has_emulator_fault("(XEN) RIP:    e008:[<ffff82d0402044a5>]"), "no guest crashed");
     }
 
     #[test]
