@@ -4,7 +4,7 @@ use super::info;
 use crate::Ctx;
 use crate::error::{Error, Result};
 use crate::types::{ConsoleType, DomainType};
-use crate::xenstore::Store;
+use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub struct Console {
 /// HVM guest.
 pub fn primary(ctx: &Ctx, domid: DomId) -> Result<Console> {
     let domain = info::get(ctx, domid)?;
-    let stub = ctx.xs()?.read_optional(&format!("/local/domain/{domid}/image/device-model-domid"))?;
+    let stub = ctx.xs()?.read_optional(&format!("{}/image/device-model-domid", schema::domain(domid)))?;
     if let Some(stub) = stub.and_then(|s| s.parse().ok()).filter(|s| *s != 0) {
         return Ok(Console { domid: DomId(stub), number: STUB_DOMAIN_SERIAL, kind: ConsoleType::Pv });
     }

@@ -1,10 +1,9 @@
 //! The devices of a domain that is destroyed.
 
-use super::nodes::libxl_path;
 use crate::Ctx;
 use crate::device::{self, Device, DeviceKind, Force};
 use crate::error::Result;
-use crate::xenstore::{Batch, Client, Store, optional};
+use crate::xenstore::{Batch, Client, Store, optional, schema};
 use libxc::DomId;
 
 /// The devices of these kinds, as `/libxl/D/device` knows them, in two waits. Nothing that the guest can write is
@@ -13,7 +12,7 @@ pub(super) fn held_by(xs: &Client, domid: DomId, kinds: &[&str]) -> Result<Vec<D
     if kinds.is_empty() {
         return Ok(Vec::new());
     }
-    let root = format!("{}/device", libxl_path(domid));
+    let root = schema::devices(domid);
     let mut batch = Batch::new();
     kinds.iter().for_each(|kind| _ = batch.directory(&format!("{root}/{kind}")));
     let mut names = Vec::new();

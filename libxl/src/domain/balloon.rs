@@ -4,7 +4,7 @@ use super::info;
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{DomainType, Uuid};
-use crate::xenstore::{Batch, Store};
+use crate::xenstore::{Batch, Store, schema};
 use libxc::{DomId, Kib};
 
 /// What Xen is told to allow a domain beyond its memory, for pages of Xen's own (`LIBXL_MAXMEM_CONSTANT`).
@@ -95,7 +95,7 @@ fn init_dom0(ctx: &Ctx, dom0: &libxc::domain::DomainInfo) -> Result<()> {
 }
 
 fn node(domid: DomId, name: &str) -> String {
-    format!("/local/domain/{domid}/memory/{name}")
+    format!("{}/memory/{name}", schema::domain(domid))
 }
 
 fn required(value: &Option<String>, domid: DomId, name: &str) -> Result<Kib> {

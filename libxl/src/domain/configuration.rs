@@ -1,14 +1,13 @@
 //! The configuration of a domain that runs: what it was created with, and what has changed since.
 
 use super::info;
-use super::nodes::{domain_path, libxl_path};
 use super::sched;
 use crate::Ctx;
 use crate::device::{DeviceKind, vdev};
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{Bitmap, DomainConfig, DomainType};
 use crate::userdata::Userdata;
-use crate::xenstore::{Batch, Store, optional};
+use crate::xenstore::{Batch, Store, optional, schema};
 use libxc::DomId;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -48,7 +47,7 @@ const DETACHABLE: [DeviceKind; 7] = [
 /// The detachable devices that a domain has, by kind and number, in one wait.
 fn devices(ctx: &Ctx, domid: DomId) -> Result<HashSet<(DeviceKind, u32)>> {
     let mut batch = Batch::new();
-    DETACHABLE.iter().for_each(|kind| _ = batch.directory(&format!("{}/device/{kind}", libxl_path(domid))));
+    DETACHABLE.iter().for_each(|kind| _ = batch.directory(&format!("{}/{kind}", schema::devices(domid))));
     let mut devices = HashSet::new();
     for (kind, listing) in DETACHABLE.into_iter().zip(ctx.xs()?.submit(batch)?) {
         let listing = optional(listing)?.unwrap_or_default();
@@ -73,7 +72,7 @@ fn drop_absent(config: &mut DomainConfig, present: &HashSet<(DeviceKind, u32)>) 
 }
 
 fn online_vcpus(ctx: &Ctx, domid: DomId, max_vcpus: u32) -> Result<Bitmap> {
-    let nodes = (0..max_vcpus).map(|vcpu| format!("{}/cpu/{vcpu}/availability", domain_path(domid)));
+    let nodes = (0..max_vcpus).map(|vcpu| format!("{}/cpu/{vcpu}/availability", schema::domain(domid)));
     let mut online = Bitmap::with_size(max_vcpus);
     for (vcpu, availability) in (0..).zip(ctx.xs()?.read_many(nodes)?) {
         if availability.as_deref() == Some("online") {
@@ -85,7 +84,7 @@ fn online_vcpus(ctx: &Ctx, domid: DomId, max_vcpus: u32) -> Result<Bitmap> {
 
 /// The target and the maximum, KiB. The guest cannot write them.
 fn memory(ctx: &Ctx, domid: DomId) -> Result<(u64, u64)> {
-    let nodes = ["target", "static-max"].map(|node| format!("{}/memory/{node}", domain_path(domid)));
+    let nodes = ["target", "static-max"].map(|node| format!("{}/memory/{node}", schema::domain(domid)));
     let values = ctx.xs()?.read_many(&nodes)?;
     let number = |i: usize| -> Result<u64> {
         let value = values.get(i).and_then(Option::as_deref).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The primary console: waiting until xenconsoled has opened a terminal for it.
 
-use super::nodes::domain_path;
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{self, Deadline};
+use crate::xenstore::schema;
 use libxc::DomId;
 use std::fs;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) fn wait(ctx: &Ctx, domid: DomId, backend: DomId) -> Result<()> {
 }
 
 fn wait_for(ctx: &Ctx, domid: DomId, patience: Duration) -> Result<()> {
-    let tty = format!("{}/console/tty", domain_path(domid));
+    let tty = format!("{}/console/tty", schema::domain(domid));
     let missing = "xenconsoled opened no terminal (its log is in /var/log/xen)";
     event::wait_node(ctx, &tty, Deadline::after(patience), missing, |value| {
         Ok(value.filter(|tty| !tty.is_empty()).map(drop))

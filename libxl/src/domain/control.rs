@@ -2,7 +2,7 @@
 
 use crate::Ctx;
 use crate::error::{Result, ResultExt};
-use crate::xenstore::Store;
+use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use libxc::domain::Trigger;
 
@@ -18,7 +18,7 @@ pub fn unpause(ctx: &Ctx, domid: DomId) -> Result<()> {
 
 /// Presses a sysrq key in a domain's kernel (`libxl_send_sysrq`).
 pub fn send_sysrq(ctx: &Ctx, domid: DomId, key: char) -> Result<()> {
-    let node = format!("/local/domain/{domid}/control/sysrq");
+    let node = schema::control(domid, "sysrq");
     ctx.xs()?.write_bytes(&node, key.to_string().as_bytes()).with_context(|| format!("sending domain {domid} a sysrq"))
 }
 

@@ -5,11 +5,10 @@
 
 use super::backends;
 use super::info;
-use super::nodes::{domain_path, libxl_path};
 use crate::device::Device;
 use crate::error::{Error, Result, ResultExt};
 use crate::userdata::Userdata;
-use crate::xenstore::{Batch, Store, optional};
+use crate::xenstore::{Batch, Store, optional, schema};
 use crate::{Ctx, domid_history};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo};
@@ -77,10 +76,10 @@ struct Leftovers {
 
 impl Leftovers {
     fn read(ctx: &Ctx, domid: DomId) -> Result<Leftovers> {
-        let (xs, dom) = (ctx.xs()?, domain_path(domid));
+        let (xs, dom) = (ctx.xs()?, schema::domain(domid));
         let mut batch = Batch::new();
         batch.read(&format!("{dom}/vm")).read(&format!("{dom}/image/device-model-pid"));
-        batch.directory(&format!("{}/device", libxl_path(domid)));
+        batch.directory(&schema::devices(domid));
         let mut answers = xs.submit(batch)?.into_iter().map(|a| optional(a).map(Option::unwrap_or_default));
         let mut next = || -> Result<String> {
             let bytes = answers.next().transpose()?.unwrap_or_default();
@@ -114,8 +113,8 @@ fn remove_nodes(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     let domid = left.domid;
     let mut batch = Batch::new();
     left.vm.iter().for_each(|vm| _ = batch.rm(vm));
-    batch.rm(&domain_path(domid)).rm(&libxl_path(domid));
-    batch.rm(&format!("{}/device-model/{domid}", domain_path(DomId(0))));
+    batch.rm(&schema::domain(domid)).rm(&schema::libxl(domid));
+    batch.rm(&schema::device_model(DomId(0), domid));
     for answer in ctx.xs()?.submit(batch)? {
         optional(answer)?;
     }

@@ -3,7 +3,7 @@
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::types::{Bitmap, DomainType, Uuid};
-use crate::xenstore::Store;
+use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo};
 use libxc::vcpu::VcpuInfo;
@@ -123,7 +123,7 @@ pub fn are_stub_domains(ctx: &Ctx, domids: &[DomId]) -> Result<Vec<bool>> {
 
 /// One node of each domain's own directory.
 fn read_each(ctx: &Ctx, domids: &[DomId], node: &str) -> Result<Vec<Option<String>>> {
-    Ok(ctx.xs()?.read_many(domids.iter().map(|domid| format!("/local/domain/{domid}/{node}")))?)
+    Ok(ctx.xs()?.read_many(domids.iter().map(|domid| format!("{}/{node}", schema::domain(*domid))))?)
 }
 
 #[cfg(test)]

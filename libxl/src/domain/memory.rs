@@ -1,11 +1,10 @@
 //! How much memory a domain needs, and getting it: from what is free, or from dom0 (autoballoon).
 
 use super::info;
-use super::nodes::domain_path;
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::types::DomainBuildInfo;
-use crate::xenstore::Store;
+use crate::xenstore::{Store, schema};
 use libxc::{DomId, Kib};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,7 +63,7 @@ pub fn make_free(ctx: &Ctx, need: Kib) -> Result<()> {
 
 /// Lowers dom0's target by so much, and waits until it has got there.
 fn shrink_dom0(ctx: &Ctx, by: Kib) -> Result<()> {
-    let node = format!("{}/memory/target", domain_path(DomId(0)));
+    let node = format!("{}/memory/target", schema::domain(DomId(0)));
     let target = ctx.xs()?.transaction(|t| {
         let current: u64 = t.read_optional(&node)?.and_then(|v| v.parse().ok()).unwrap_or(0);
         let target = current.saturating_sub(by.0);

@@ -1,11 +1,11 @@
 //! Names of domains: `/local/domain/D/name` and its copy in `/vm/UUID/name`.
 
 use super::info;
-use super::nodes::{self, domain_path, vm_path};
+use super::nodes;
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::userdata::Userdata;
-use crate::xenstore::{Batch, Perms, Store};
+use crate::xenstore::{Batch, Perms, Store, schema};
 use libxc::DomId;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ pub(super) fn check_free(ctx: &Ctx, store: &impl Store, name: &str, but: Option<
     }
     let others = ctx.xc()?.domains()?.into_iter().map(|d| d.domid).filter(|d| Some(*d) != but);
     let others: Vec<DomId> = others.collect();
-    let names = store.read_many(others.iter().map(|d| format!("{}/name", domain_path(*d))))?;
+    let names = store.read_many(others.iter().map(|d| format!("{}/name", schema::domain(*d))))?;
     match others.iter().zip(names).find(|(_, n)| n.as_deref() == Some(name)) {
         None => Ok(()),
         Some((domid, _)) => Err(Error::invalid(format!(
@@ -41,7 +41,7 @@ pub fn rename(ctx: &Ctx, domid: DomId, old: Option<&str>, new: &str) -> Result<(
 /// (`on_crash="rename-restart"`).
 pub fn preserve(ctx: &Ctx, domid: DomId, name: &str, suffix: &str, new_uuid: Uuid) -> Result<()> {
     let (kept, old_uuid) = (format!("{name}{suffix}"), uuid_of(ctx, domid)?);
-    let vm = vm_path(&new_uuid.to_string());
+    let vm = schema::vm(new_uuid);
     ctx.xs()?
         .transaction(|t| {
             check_free(ctx, t, &kept, Some(domid))?;
@@ -49,10 +49,10 @@ pub fn preserve(ctx: &Ctx, domid: DomId, name: &str, suffix: &str, new_uuid: Uui
             t.remove(&vm)?;
             t.mkdir(&vm)?;
             t.set_perms(&vm, &Perms::private().readable_by(domid))?;
-            t.write_bytes(&format!("{}/vm", domain_path(domid)), vm.as_bytes())?;
+            t.write_bytes(&format!("{}/vm", schema::domain(domid)), vm.as_bytes())?;
             write_name(t, domid, &new_uuid, &kept)?;
             t.write_bytes(&format!("{vm}/uuid"), new_uuid.to_string().as_bytes())?;
-            Ok(t.remove(&vm_path(&old_uuid.to_string()))?)
+            Ok(t.remove(&schema::vm(old_uuid))?)
         })
         .with_context(|| format!("keeping domain {domid} as \"{kept}\""))?;
     move_userdata(ctx, domid, old_uuid, new_uuid)?;
@@ -74,7 +74,7 @@ fn uuid_of(ctx: &Ctx, domid: DomId) -> Result<Uuid> {
 
 fn expect_name(store: &impl Store, domid: DomId, old: Option<&str>) -> Result<()> {
     let Some(old) = old else { return Ok(()) };
-    match store.read_optional(&format!("{}/name", domain_path(domid)))? {
+    match store.read_optional(&format!("{}/name", schema::domain(domid)))? {
         Some(name) if name == old => Ok(()),
         other => Err(Error::fail(format!("it is called \"{}\", not \"{old}\"", other.unwrap_or_default()))),
     }

@@ -4,7 +4,7 @@
 //! nothing here talks to xenstored. Layout and permissions are those of docs/misc/xenstore-paths.pandoc
 //! and of what guests and other toolstacks have come to rely on.
 
-use crate::xenstore::{Batch, Perms};
+use crate::xenstore::{Batch, Perms, schema};
 use libxc::{DomId, EvtchnPort};
 
 /// Bytes of console output that xenconsoled keeps for a guest (`console/limit`).
@@ -57,21 +57,6 @@ impl Nodes {
     }
 }
 
-/// `/local/domain/D`: what the guest may see.
-pub fn domain_path(domid: DomId) -> String {
-    format!("/local/domain/{domid}")
-}
-
-/// `/libxl/D`: what only the toolstack may see, and which is therefore the truth.
-pub fn libxl_path(domid: DomId) -> String {
-    format!("/libxl/{domid}")
-}
-
-/// `/vm/UUID`: what outlives a domain id.
-pub fn vm_path(uuid: &str) -> String {
-    format!("/vm/{uuid}")
-}
-
 /// What a new domain is, for [`birth`].
 #[derive(Debug)]
 pub struct Identity<'a> {
@@ -89,7 +74,7 @@ pub struct Identity<'a> {
     pub driver_domain: bool,
     /// Whether the guest itself makes the suspend event channel's node (`suspend_event_channel` of old).
     pub xend_suspend_evtchn_compat: bool,
-    /// Extra nodes under [`domain_path`] (`xsdata`).
+    /// Extra nodes under [`schema::domain`] (`xsdata`).
     pub xsdata: &'a [(String, Option<String>)],
     /// Extra nodes under `platform` (`platformdata`).
     pub platformdata: &'a [(String, Option<String>)],
@@ -97,13 +82,13 @@ pub struct Identity<'a> {
 
 /// The paths that must not hold anything of an earlier domain when [`birth`] is written.
 pub fn birth_roots(id: &Identity<'_>) -> [String; 3] {
-    [domain_path(id.domid), vm_path(id.uuid), libxl_path(id.domid)]
+    [schema::domain(id.domid), schema::vm(id.uuid), schema::libxl(id.domid)]
 }
 
 /// The nodes of a domain that exists in Xen but has neither memory nor devices yet.
 pub fn birth(id: &Identity<'_>) -> Vec<Node> {
-    let (domid, dom) = (id.domid, domain_path(id.domid));
-    let (vm, libxl) = (vm_path(id.uuid), libxl_path(domid));
+    let (domid, dom) = (id.domid, schema::domain(id.domid));
+    let (vm, libxl) = (schema::vm(id.uuid), schema::libxl(domid));
     let (shown, guests, private) = (&shown_to(domid), &Perms::owned_by(domid), &Perms::private());
     let hvm = id.kind == "hvm";
     let mut nodes = Nodes::default();
@@ -145,7 +130,11 @@ pub fn birth(id: &Identity<'_>) -> Vec<Node> {
 
 /// A domain's name, where both the guest and the toolstack look for it.
 pub fn name(domid: DomId, uuid: &str, name: &str) -> [Node; 2] {
-    [domain_path(domid), vm_path(uuid)].map(|dir| Node { path: format!("{dir}/name"), value: name.into(), perms: None })
+    [schema::domain(domid), schema::vm(uuid)].map(|dir| Node {
+        path: format!("{dir}/name"),
+        value: name.into(),
+        perms: None,
+    })
 }
 
 /// The nodes that belong to the guest, empty at first.
@@ -213,7 +202,7 @@ pub enum Image<'a> {
 
 /// The nodes of a domain that has its memory, vCPUs and rings. The daemons may be introduced to it then.
 pub fn built(b: &Built<'_>) -> Vec<Node> {
-    let (dom, vm) = (domain_path(b.domid), vm_path(b.uuid));
+    let (dom, vm) = (schema::domain(b.domid), schema::vm(b.uuid));
     let mut nodes = Nodes::default();
     nodes.inherit(format!("{dom}/memory/static-max"), b.max_memkb.to_string());
     nodes.inherit(format!("{dom}/memory/target"), b.target_memkb.to_string());
@@ -249,9 +238,9 @@ pub fn built(b: &Built<'_>) -> Vec<Node> {
 /// Unlike any other device's, its frontend directory is not the guest's: it also holds where to find
 /// the guest's VNC server, which the guest must not be able to forge.
 pub fn primary_console(domid: DomId, backend_domid: DomId, ring: Ring) -> Vec<Node> {
-    let front = format!("{}/console", domain_path(domid));
-    let back = format!("{}/backend/console/{domid}/0", domain_path(backend_domid));
-    let libxl = format!("{}/device/console/0", libxl_path(domid));
+    let front = format!("{}/console", schema::domain(domid));
+    let back = format!("{}/console/{domid}/0", schema::backends(backend_domid));
+    let libxl = format!("{}/console/0", schema::devices(domid));
     let backend_nodes = [
         ("frontend-id", domid.to_string()),
         ("online", "1".into()),

@@ -5,7 +5,7 @@ use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline};
 use crate::types::DomainType;
-use crate::xenstore::Store;
+use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, ShutdownReason};
 use libxc::hvm::HvmParam;
@@ -44,7 +44,7 @@ pub fn request(ctx: &Ctx, domid: DomId, what: Request) -> Result<()> {
         let text = format!("domain {domid} has no PV drivers, so it cannot be asked (-F presses its ACPI button)");
         return Err(Error::new(ErrorKind::NoParavirt, text));
     }
-    let node = format!("/local/domain/{domid}/control/shutdown");
+    let node = schema::control(domid, "shutdown");
     ctx.xs()?.write_bytes(&node, what.word().as_bytes())?;
     wait_until_taken(ctx, &node, ACKNOWLEDGEMENT).with_context(|| format!("asking domain {domid} to {}", what.word()))
 }

@@ -4,6 +4,7 @@ use super::info;
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::types::{Bitmap, DomainType};
+use crate::xenstore::schema;
 use libxc::DomId;
 
 /// Tells a domain's kernel how many vCPUs to use (`libxl_set_vcpuonline`).
@@ -26,7 +27,7 @@ pub fn set_online(ctx: &Ctx, domid: DomId, count: u32) -> Result<()> {
     ctx.xs()?
         .run_atomic(|batch| {
             for vcpu in 0..most {
-                batch.write(&format!("/local/domain/{domid}/cpu/{vcpu}/availability"), word(vcpu));
+                batch.write(&format!("{}/cpu/{vcpu}/availability", schema::domain(domid)), word(vcpu));
             }
         })
         .with_context(|| format!("telling domain {domid} to use {count} vCPUs"))

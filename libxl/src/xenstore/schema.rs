@@ -2,7 +2,7 @@
 //! [`crate::device::Device`].
 
 use libxc::DomId;
-use uuid::Uuid;
+use std::fmt::Display;
 
 /// A domain's own directory, which it may read: `/local/domain/D`.
 pub fn domain(domid: DomId) -> String {
@@ -15,7 +15,7 @@ pub fn libxl(domid: DomId) -> String {
 }
 
 /// What stays the same over a domain's reboots and migrations: `/vm/UUID`.
-pub fn vm(uuid: Uuid) -> String {
+pub fn vm(uuid: impl Display) -> String {
     format!("/vm/{uuid}")
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
 use crate::host::loop_device;
 use crate::lock::LockFile;
-use crate::xenstore::{Batch, Store};
+use crate::xenstore::{Batch, Store, schema};
 use libxc::DomId;
 use nix::sys::stat::{major, minor};
 use std::fs::{self, Metadata};
@@ -174,7 +174,7 @@ struct User {
 
 /// Every disk that this domain serves through a block device.
 fn users(ctx: &Ctx, backend: DomId) -> Result<Vec<User>> {
-    let (xs, root) = (ctx.xs()?, format!("/local/domain/{backend}/backend/vbd"));
+    let (xs, root) = (ctx.xs()?, format!("{}/vbd", schema::backends(backend)));
     let mut disks = Vec::new();
     for domid in xs.children(&root)? {
         for devid in xs.children(&format!("{root}/{domid}"))? {
@@ -199,9 +199,9 @@ fn same_vm(ctx: &Ctx, ours: DomId, other: DomId) -> Result<bool> {
 
 fn vm(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
     let xs = ctx.xs()?;
-    let target = xs.read_optional(&format!("/local/domain/{domid}/target"))?;
+    let target = xs.read_optional(&format!("{}/target", schema::domain(domid)))?;
     let domid = target.and_then(|t| t.parse().ok()).unwrap_or(domid.0);
-    Ok(xs.read_optional(&format!("/local/domain/{domid}/vm"))?)
+    Ok(xs.read_optional(&format!("{}/vm", schema::domain(DomId(domid))))?)
 }
 
 #[cfg(test)]
