@@ -6,7 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use libxc::host::HostCapabilities;
 
 use super::{FileKind, HostFacts};
-use crate::xenstore::Store;
+use crate::domain::info;
+use crate::host::cpupool;
 use crate::{Ctx, Error, Result};
 
 /// Where Linux shows that its backend of PV USB controllers is loaded.
@@ -51,18 +52,12 @@ impl HostFacts for Ctx {
         if let Ok(number) = name_or_number.parse::<u32>() {
             return Ok(number);
         }
-        let domids: Vec<u32> = self.xc()?.domains()?.iter().map(|domain| domain.domid.0.into()).collect();
-        let names = self.xs()?.read_many(domids.iter().map(|domid| format!("/local/domain/{domid}/name")))?;
-        named(name_or_number, domids, names).ok_or_else(|| Error::invalid("there is no such domain (xl list)"))
+        let domid = info::find(self, name_or_number)?;
+        domid.map(|domid| domid.0.into()).ok_or_else(|| Error::invalid("there is no such domain (xl list)"))
     }
 
     fn cpupool(&self, name_or_number: &str) -> Result<Option<u32>> {
-        let ids: Vec<u32> = self.xc()?.cpupools()?.iter().map(|pool| pool.id).collect();
-        if let Ok(number) = name_or_number.parse::<u32>() {
-            return Ok(ids.into_iter().find(|id| *id == number));
-        }
-        let names = self.xs()?.read_many(ids.iter().map(|id| format!("/local/pool/{id}/name")))?;
-        Ok(named(name_or_number, ids, names))
+        Ok(cpupool::lookup(self, name_or_number)?.map(|pool| pool.info.id))
     }
 
     fn has_cpupool(&self, id: u32) -> Result<bool> {
@@ -76,9 +71,4 @@ impl HostFacts for Ctx {
     fn has_usbback(&self) -> bool {
         std::path::Path::new(USBBACK).exists()
     }
-}
-
-/// The number that goes with a name.
-fn named(name: &str, numbers: Vec<u32>, names: Vec<Option<String>>) -> Option<u32> {
-    numbers.into_iter().zip(names).find(|(_, found)| found.as_deref() == Some(name)).map(|(number, _)| number)
 }

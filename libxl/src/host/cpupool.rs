@@ -44,14 +44,21 @@ pub fn find(ctx: &Ctx, name: &str) -> Result<Option<Pool>> {
 }
 
 /// The CPU pool that a person names by its number or its name (`libxl_cpupool_qualifier_to_cpupoolid`).
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] if there is none.
 pub fn resolve(ctx: &Ctx, text: &str) -> Result<Pool> {
+    let unknown = || Error::new(ErrorKind::NotFound, format!("there is no CPU pool \"{text}\" (xl cpupool-list)"));
+    lookup(ctx, text)?.ok_or_else(unknown)
+}
+
+/// As [`resolve`], where it is no mistake that there is none.
+pub(crate) fn lookup(ctx: &Ctx, text: &str) -> Result<Option<Pool>> {
     let mut pools = list(ctx)?.into_iter();
-    let found = match text.parse::<u32>() {
+    Ok(match text.parse::<u32>() {
         Ok(id) => pools.find(|pool| pool.info.id == id),
         Err(_) => pools.find(|pool| pool.name.as_deref() == Some(text)),
-    };
-    let unknown = || Error::new(ErrorKind::NotFound, format!("there is no CPU pool \"{text}\" (xl cpupool-list)"));
-    found.ok_or_else(unknown)
+    })
 }
 
 /// The CPUs that are in no pool (`libxl_get_freecpus`).
