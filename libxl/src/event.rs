@@ -264,22 +264,16 @@ pub fn wait_domain<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paths::Paths;
     use crate::xenstore::fake::Fake;
     use std::io::{Write, pipe};
-    use std::path::Path;
     use std::thread;
 
     const SOON: Duration = Duration::from_millis(30);
     const LONG: Duration = Duration::from_secs(20);
 
-    fn ctx(fake: &Fake) -> Ctx {
-        Ctx::new(Paths::installed(Path::new("/usr"))).with_xs(fake.connect())
-    }
-
     #[test]
     fn wakes_for_what_is_ready_and_for_the_deadline() {
-        let ctx = ctx(&Fake::new());
+        let ctx = Fake::new().ctx();
         let (read, mut written) = pipe().unwrap();
         let (other, _kept) = pipe().unwrap();
         let sources = [Source::Readable(other.as_fd()), Source::Readable(read.as_fd())];
@@ -295,7 +289,7 @@ mod tests {
     #[test]
     fn another_watchs_events_wake_nobody_and_are_kept() {
         let fake = Fake::new();
-        let ctx = ctx(&fake);
+        let ctx = fake.ctx();
         let xs = ctx.xs().unwrap();
         let (mine, other) = (xs.watch("/mine").unwrap(), xs.watch("/other").unwrap());
         for watch in [&mine, &other] {
@@ -312,7 +306,7 @@ mod tests {
     #[test]
     fn waits_for_a_node() {
         let fake = Fake::new();
-        let ctx = ctx(&fake);
+        let ctx = fake.ctx();
         let setter = fake.clone();
         thread::spawn(move || {
             thread::sleep(SOON);
@@ -329,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_wait_for_a_node_ends_at_its_deadline_or_with_an_error() {
-        let ctx = ctx(&Fake::new());
+        let ctx = Fake::new().ctx();
         let never = |_: Option<&str>| Ok(None::<()>);
         let error = wait_node(&ctx, "/none", Deadline::after(SOON), "the backend did not answer", never).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
@@ -340,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_signal_cancels_once() {
-        let mut ctx = ctx(&Fake::new());
+        let mut ctx = Fake::new().ctx();
         ctx.cancel = Some(Cancel::on(&[Signal::SIGUSR1]).unwrap());
         nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
         let error = wait(&ctx, &[], Deadline::after(LONG)).unwrap_err();

@@ -129,13 +129,12 @@ fn read_each(ctx: &Ctx, domids: &[DomId], node: &str) -> Result<Vec<Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paths::Paths;
     use crate::xenstore::fake::Fake;
 
     fn ctx(nodes: &[(&str, &str)]) -> Ctx {
         let fake = Fake::new();
         nodes.iter().for_each(|(path, value)| fake.set(path, value.as_bytes()));
-        Ctx::new(Paths::installed("/usr".as_ref())).with_xs(fake.connect())
+        fake.ctx()
     }
 
     #[test]

@@ -108,21 +108,16 @@ fn end_of(ctx: &Ctx, domid: DomId) -> Result<Option<End>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paths::Paths;
     use crate::xenstore::fake::Fake;
     use std::thread;
 
     const NODE: &str = "/local/domain/3/control/shutdown";
 
-    fn ctx(fake: &Fake) -> Ctx {
-        Ctx::new(Paths::installed("/usr".as_ref())).with_xs(fake.connect())
-    }
-
     #[test]
     fn a_guest_takes_notice_by_emptying_the_node() {
         let fake = Fake::new();
         fake.set(NODE, b"poweroff");
-        let ctx = ctx(&fake);
+        let ctx = fake.ctx();
         let guest = thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             fake.set(NODE, b"");
@@ -135,7 +130,7 @@ mod tests {
     fn a_guest_that_does_nothing_is_given_up() {
         let fake = Fake::new();
         fake.set(NODE, b"reboot");
-        let error = wait_until_taken(&ctx(&fake), NODE, Duration::from_millis(30)).unwrap_err();
+        let error = wait_until_taken(&fake.ctx(), NODE, Duration::from_millis(30)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }

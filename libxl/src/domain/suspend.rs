@@ -124,21 +124,16 @@ pub fn resume(ctx: &Ctx, domid: DomId) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paths::Paths;
     use crate::xenstore::fake::Fake;
     use std::thread;
 
     const NODE: &str = "/local/domain/3/control/shutdown";
 
-    fn ctx(fake: &Fake) -> Ctx {
-        Ctx::new(Paths::installed("/usr".as_ref())).with_xs(fake.connect())
-    }
-
     #[test]
     fn a_guest_takes_notice_by_changing_the_node() {
         let fake = Fake::new();
         fake.set(NODE, b"suspend");
-        let ctx = ctx(&fake);
+        let ctx = fake.ctx();
         let guest = thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
             fake.set(NODE, b"");
@@ -152,7 +147,7 @@ mod tests {
     fn a_request_without_an_answer_is_taken_back() {
         let fake = Fake::new();
         fake.set(NODE, b"suspend");
-        let ctx = ctx(&fake);
+        let ctx = fake.ctx();
         let error = wait_for_notice(&ctx, NODE, Duration::from_millis(30)).unwrap_err();
         assert!(take_back(&ctx, NODE).unwrap());
         assert_eq!(ctx.xs().unwrap().read_optional(NODE).unwrap().as_deref(), Some(""));

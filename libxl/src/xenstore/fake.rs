@@ -3,9 +3,11 @@
 
 use super::wire::{HEADER_LEN, Header, Kind, PAYLOAD_MAX, check_path};
 use super::{Client, Perms};
+use crate::{Ctx, Paths};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -41,6 +43,11 @@ impl Fake {
         let fake = self.clone();
         thread::spawn(move || fake.serve(theirs));
         Client::from_socket(ours).unwrap()
+    }
+
+    /// A toolstack on a host with this database.
+    pub(crate) fn ctx(&self) -> Ctx {
+        Ctx::new(Paths::installed(Path::new("/usr"))).with_xs(self.connect())
     }
 
     pub(crate) fn refuse_commits(&self, times: u32) {
