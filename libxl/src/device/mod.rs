@@ -134,6 +134,15 @@ pub struct Device {
 }
 
 impl Device {
+    /// A device that is served by a backend of its own kind, from what a configuration says of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if it has no number yet, or no domain can have its backend's.
+    fn alike(domid: DomId, kind: DeviceKind, number: Option<u32>, backend: u32) -> Result<Device> {
+        let (devid, backend_domid) = (devid(number, kind)?, backend_domid(backend)?);
+        Ok(Device { domid, kind, devid, backend_domid, backend_kind: kind })
+    }
+
     /// The guest's directory of it: `/local/domain/D/device/KIND/DEVID`.
     pub fn frontend_path(&self) -> String {
         let (domid, kind, devid) = (self.domid, self.kind, self.devid);

@@ -1,6 +1,6 @@
 //! Network interfaces: vif (`xen/include/public/io/netif.h`).
 
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes};
 use crate::error::Result;
 use crate::types::DeviceNic;
 use libxc::DomId;
@@ -12,14 +12,8 @@ const DEFAULT_MTU: i32 = 1500;
 /// The nodes of a network interface of which everything has been decided. `scripts` is where hotplug
 /// scripts are.
 pub fn nic(domid: DomId, nic: &DeviceNic, scripts: &Path) -> Result<Nodes> {
-    let devid = devid(nic.devid, DeviceKind::Vif)?;
-    let mut nodes = Nodes::new(Device {
-        domid,
-        kind: DeviceKind::Vif,
-        devid,
-        backend_domid: backend_domid(nic.backend_domid)?,
-        backend_kind: DeviceKind::Vif,
-    });
+    let device = Device::alike(domid, DeviceKind::Vif, nic.devid, nic.backend_domid)?;
+    let mut nodes = Nodes::new(device);
     nodes.back_some("script", nic.script.as_deref().map(|s| scripts.join(s).display().to_string()));
     nodes.back_some("vifname", nic.ifname.as_deref());
     nodes.back("mac", nic.mac);
@@ -29,12 +23,12 @@ pub fn nic(domid: DomId, nic: &DeviceNic, scripts: &Path) -> Result<Nodes> {
     nodes.back_some("rate", (nic.rate_interval_usecs > 0).then(rate));
     nodes.back_some("mtu", (nic.mtu != DEFAULT_MTU).then_some(nic.mtu));
     nodes.back_some("bridge", nic.bridge.as_deref());
-    nodes.back("handle", devid);
+    nodes.back("handle", device.devid);
     nodes.back("type", nic.nictype.name());
     // The backend waits for the hotplug script to fill it.
     nodes.back("hotplug-status", "");
 
-    nodes.front("handle", devid);
+    nodes.front("handle", device.devid);
     nodes.front("mac", nic.mac);
     nodes.front("trusted", i32::from(nic.trusted.is_true()));
     nodes.front_readonly("mtu", nic.mtu);

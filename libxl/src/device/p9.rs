@@ -1,19 +1,13 @@
 //! Shared directories: 9pfs (`xen/include/public/io/9pfs.h`), served by QEMU.
 
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes};
 use crate::error::Result;
 use crate::types::DeviceP9;
 use libxc::DomId;
 
 /// The nodes of a shared directory.
 pub fn p9(domid: DomId, p9: &DeviceP9) -> Result<Nodes> {
-    let mut nodes = Nodes::new(Device {
-        domid,
-        kind: DeviceKind::P9,
-        devid: devid(p9.devid, DeviceKind::P9)?,
-        backend_domid: backend_domid(p9.backend_domid)?,
-        backend_kind: DeviceKind::P9,
-    });
+    let mut nodes = Nodes::new(Device::alike(domid, DeviceKind::P9, p9.devid, p9.backend_domid)?);
     nodes.back_some("path", p9.path.as_deref());
     nodes.back_some("security_model", p9.security_model.as_deref());
     nodes.front_some("tag", p9.tag.as_deref());

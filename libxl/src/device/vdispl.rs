@@ -1,19 +1,13 @@
 //! PV displays: vdispl (`xen/include/public/io/displif.h`).
 
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes};
 use crate::error::Result;
 use crate::types::DeviceVdispl;
 use libxc::DomId;
 
 /// The nodes of a display. The guest may read what connectors there are, not change them.
 pub fn vdispl(domid: DomId, vdispl: &DeviceVdispl) -> Result<Nodes> {
-    let mut nodes = Nodes::new(Device {
-        domid,
-        kind: DeviceKind::Vdispl,
-        devid: devid(vdispl.devid, DeviceKind::Vdispl)?,
-        backend_domid: backend_domid(vdispl.backend_domid)?,
-        backend_kind: DeviceKind::Vdispl,
-    });
+    let mut nodes = Nodes::new(Device::alike(domid, DeviceKind::Vdispl, vdispl.devid, vdispl.backend_domid)?);
     nodes.front_readonly("be-alloc", i32::from(vdispl.be_alloc));
     for (i, connector) in vdispl.connectors.iter().enumerate() {
         nodes.front_readonly(&format!("{i}/resolution"), format!("{}x{}", connector.width, connector.height));

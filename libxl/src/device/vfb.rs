@@ -1,19 +1,13 @@
 //! Framebuffers: vfb (`xen/include/public/io/fbif.h`), shown by QEMU.
 
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes};
 use crate::error::Result;
 use crate::types::{DefBool, DeviceVfb};
 use libxc::DomId;
 
 /// The nodes of a framebuffer.
 pub fn vfb(domid: DomId, vfb: &DeviceVfb) -> Result<Nodes> {
-    let mut nodes = Nodes::new(Device {
-        domid,
-        kind: DeviceKind::Vfb,
-        devid: devid(vfb.devid, DeviceKind::Vfb)?,
-        backend_domid: backend_domid(vfb.backend_domid)?,
-        backend_kind: DeviceKind::Vfb,
-    });
+    let mut nodes = Nodes::new(Device::alike(domid, DeviceKind::Vfb, vfb.devid, vfb.backend_domid)?);
     let flag = |given: DefBool| i32::from(given.is_true());
     nodes.back("vnc", flag(vfb.vnc.enable));
     nodes.back_some("vnclisten", vfb.vnc.listen.as_deref());

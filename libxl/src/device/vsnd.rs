@@ -1,6 +1,6 @@
 //! PV sound cards: vsnd (`xen/include/public/io/sndif.h`): a card has devices, a device has streams.
 
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes};
 use crate::error::Result;
 use crate::types::{DeviceVsnd, VsndParams};
 use libxc::DomId;
@@ -8,13 +8,7 @@ use std::fmt::Display;
 
 /// The nodes of a sound card.
 pub fn vsnd(domid: DomId, vsnd: &DeviceVsnd) -> Result<Nodes> {
-    let mut nodes = Nodes::new(Device {
-        domid,
-        kind: DeviceKind::Vsnd,
-        devid: devid(vsnd.devid, DeviceKind::Vsnd)?,
-        backend_domid: backend_domid(vsnd.backend_domid)?,
-        backend_kind: DeviceKind::Vsnd,
-    });
+    let mut nodes = Nodes::new(Device::alike(domid, DeviceKind::Vsnd, vsnd.devid, vsnd.backend_domid)?);
     nodes.front_some("long-name", vsnd.long_name.as_deref());
     nodes.front_some("short-name", vsnd.short_name.as_deref());
     params(&mut nodes, "", &vsnd.params);

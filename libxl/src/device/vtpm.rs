@@ -1,24 +1,18 @@
 //! Trusted platform modules: vtpm, served by a vtpm domain.
 
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes};
 use crate::error::Result;
 use crate::types::DeviceVtpm;
 use libxc::DomId;
 
 /// The nodes of a trusted platform module.
 pub fn vtpm(domid: DomId, vtpm: &DeviceVtpm) -> Result<Nodes> {
-    let devid = devid(vtpm.devid, DeviceKind::Vtpm)?;
-    let mut nodes = Nodes::new(Device {
-        domid,
-        kind: DeviceKind::Vtpm,
-        devid,
-        backend_domid: backend_domid(vtpm.backend_domid)?,
-        backend_kind: DeviceKind::Vtpm,
-    });
-    nodes.back("handle", devid);
+    let device = Device::alike(domid, DeviceKind::Vtpm, vtpm.devid, vtpm.backend_domid)?;
+    let mut nodes = Nodes::new(device);
+    nodes.back("handle", device.devid);
     nodes.back("uuid", vtpm.uuid);
     nodes.back("resume", "False");
-    nodes.front("handle", devid);
+    nodes.front("handle", device.devid);
     Ok(nodes)
 }
 
