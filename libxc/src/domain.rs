@@ -559,48 +559,6 @@ impl Xc {
         unsafe { self.domctl_with(op!(XEN_DOMCTL_setvnumainfo), domid, args) }.map(drop)
     }
 
-    /// Sets a domain's share of the processors under one of the credit schedulers.
-    pub fn set_sched_credit(&self, domid: DomId, scheduler: u32, weight: u16, cap: u16) -> Result<()> {
-        let credit = sys::xen_domctl_sched_credit { weight, cap };
-        // Both schedulers take the same two numbers.
-        let u = sys::xen_domctl_scheduler_op__bindgen_ty_1 { credit };
-        self.sched_op(domid, scheduler, sys::XEN_DOMCTL_SCHEDOP_putinfo, u).map(drop)
-    }
-
-    /// A domain's share of the processors under one of the credit schedulers: weight and cap.
-    pub fn sched_credit(&self, domid: DomId, scheduler: u32) -> Result<(u16, u16)> {
-        let done = self.sched_op(domid, scheduler, sys::XEN_DOMCTL_SCHEDOP_getinfo, Default::default())?;
-        // SAFETY: any bytes are valid; both schedulers fill the same two numbers.
-        let credit = unsafe { done.credit };
-        Ok((credit.weight, credit.cap))
-    }
-
-    /// Sets the share of all of a domain's vCPUs under the RTDS scheduler.
-    pub fn set_sched_rtds(&self, domid: DomId, share: RtdsShare) -> Result<()> {
-        let u = sys::xen_domctl_scheduler_op__bindgen_ty_1 { rtds: share.raw() };
-        self.sched_op(domid, sys::XEN_SCHEDULER_RTDS, sys::XEN_DOMCTL_SCHEDOP_putinfo, u).map(drop)
-    }
-
-    /// The default share of a domain's vCPUs under the RTDS scheduler.
-    pub fn sched_rtds(&self, domid: DomId) -> Result<RtdsShare> {
-        let get = sys::XEN_DOMCTL_SCHEDOP_getinfo;
-        let done = self.sched_op(domid, sys::XEN_SCHEDULER_RTDS, get, Default::default())?;
-        // SAFETY: any bytes are valid; this scheduler fills `rtds`.
-        Ok(RtdsShare::of(unsafe { done.rtds }))
-    }
-
-    fn sched_op(
-        &self,
-        domid: DomId,
-        scheduler: u32,
-        cmd: u32,
-        u: sys::xen_domctl_scheduler_op__bindgen_ty_1,
-    ) -> Result<sys::xen_domctl_scheduler_op__bindgen_ty_1> {
-        let args = sys::xen_domctl_scheduler_op { sched_id: scheduler, cmd, u };
-        // SAFETY: `putinfo` and `getinfo` use no address.
-        unsafe { self.domctl_with(op!(XEN_DOMCTL_scheduler_op), domid, args) }.map(|done| done.u)
-    }
-
     /// Makes a call that may end early, wanting to be made again, until it is through.
     pub(crate) fn again<T>(&self, call: impl Fn() -> Result<T>) -> Result<T> {
         loop {
@@ -609,29 +567,6 @@ impl Xc {
                 done => return done,
             }
         }
-    }
-}
-
-/// A share of the processors under the RTDS scheduler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RtdsShare {
-    /// Length of a period, us.
-    pub period: u32,
-    /// Time within each period, us.
-    pub budget: u32,
-    /// May use idle time beyond its budget.
-    pub extratime: bool,
-}
-
-impl RtdsShare {
-    fn of(raw: sys::xen_domctl_sched_rtds) -> RtdsShare {
-        let extratime = raw.flags & sys::XEN_DOMCTL_SCHEDRT_extra != 0;
-        RtdsShare { period: raw.period, budget: raw.budget, extratime }
-    }
-
-    fn raw(self) -> sys::xen_domctl_sched_rtds {
-        let flags = if self.extratime { sys::XEN_DOMCTL_SCHEDRT_extra } else { 0 };
-        sys::xen_domctl_sched_rtds { period: self.period, budget: self.budget, flags }
     }
 }
 

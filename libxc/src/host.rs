@@ -158,17 +158,6 @@ pub struct CpuPool {
     pub cpus: Vec<u8>,
 }
 
-/// Parameters of the credit scheduler of a cpupool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreditParams {
-    /// Length of a time slice, ms.
-    pub tslice_ms: u32,
-    /// The least time that a vCPU runs, us.
-    pub ratelimit_us: u32,
-    /// How long a vCPU is taken to be warm in its processor's cache, us.
-    pub vcpu_migr_delay_us: u32,
-}
-
 /// How often the removal of a processor from a cpupool is tried while a vCPU is pinned to it for a moment.
 const REMOVE_CPU_TRIES: u32 = 5;
 
@@ -379,67 +368,11 @@ impl Xc {
         unsafe { self.sysctl_with(op!(XEN_SYSCTL_debug_keys), args) }.map(drop)
     }
 
-    /// The scheduler of the host (`XEN_SCHEDULER_*`).
-    pub fn scheduler(&self) -> Result<u32> {
-        self.sysctl(op!(XEN_SYSCTL_sched_id), sys::xen_sysctl_sched_id::default()).map(|done| done.sched_id)
-    }
-
     /// Free memory below 2^`max_bits` bytes, in bytes.
     pub fn available_heap(&self, min_bits: u32, max_bits: u32) -> Result<u64> {
         let args =
             sys::xen_sysctl_availheap { min_bitwidth: min_bits, max_bitwidth: max_bits, node: -1, avail_bytes: 0 };
         self.sysctl(op!(XEN_SYSCTL_availheap), args).map(|done| done.avail_bytes)
-    }
-
-    /// Parameters of the credit scheduler of a cpupool.
-    pub fn credit_params(&self, pool: u32) -> Result<CreditParams> {
-        let done =
-            self.scheduler_op(pool, sys::XEN_SCHEDULER_CREDIT, sys::XEN_SYSCTL_SCHEDOP_getinfo, Default::default())?;
-        // SAFETY: any bytes are valid; this scheduler fills `sched_credit`.
-        let raw = unsafe { done.sched_credit };
-        Ok(CreditParams {
-            tslice_ms: raw.tslice_ms,
-            ratelimit_us: raw.ratelimit_us,
-            vcpu_migr_delay_us: raw.vcpu_migr_delay_us,
-        })
-    }
-
-    /// Sets the parameters of the credit scheduler of a cpupool.
-    pub fn set_credit_params(&self, pool: u32, params: CreditParams) -> Result<()> {
-        let sched_credit = sys::xen_sysctl_credit_schedule {
-            tslice_ms: params.tslice_ms,
-            ratelimit_us: params.ratelimit_us,
-            vcpu_migr_delay_us: params.vcpu_migr_delay_us,
-        };
-        let u = sys::xen_sysctl_scheduler_op__bindgen_ty_1 { sched_credit };
-        self.scheduler_op(pool, sys::XEN_SCHEDULER_CREDIT, sys::XEN_SYSCTL_SCHEDOP_putinfo, u).map(drop)
-    }
-
-    /// The least time that a vCPU runs under the credit2 scheduler of a cpupool, us.
-    pub fn credit2_ratelimit(&self, pool: u32) -> Result<u32> {
-        let done =
-            self.scheduler_op(pool, sys::XEN_SCHEDULER_CREDIT2, sys::XEN_SYSCTL_SCHEDOP_getinfo, Default::default())?;
-        // SAFETY: any bytes are valid; this scheduler fills `sched_credit2`.
-        Ok(unsafe { done.sched_credit2 }.ratelimit_us)
-    }
-
-    /// Sets the least time that a vCPU runs under the credit2 scheduler of a cpupool, us.
-    pub fn set_credit2_ratelimit(&self, pool: u32, ratelimit_us: u32) -> Result<()> {
-        let sched_credit2 = sys::xen_sysctl_credit2_schedule { ratelimit_us };
-        let u = sys::xen_sysctl_scheduler_op__bindgen_ty_1 { sched_credit2 };
-        self.scheduler_op(pool, sys::XEN_SCHEDULER_CREDIT2, sys::XEN_SYSCTL_SCHEDOP_putinfo, u).map(drop)
-    }
-
-    fn scheduler_op(
-        &self,
-        pool: u32,
-        scheduler: u32,
-        cmd: u32,
-        u: sys::xen_sysctl_scheduler_op__bindgen_ty_1,
-    ) -> Result<sys::xen_sysctl_scheduler_op__bindgen_ty_1> {
-        let args = sys::xen_sysctl_scheduler_op { cpupool_id: pool, sched_id: scheduler, cmd, u };
-        // SAFETY: the credit schedulers use no address.
-        unsafe { self.sysctl_with(op!(XEN_SYSCTL_scheduler_op), args) }.map(|done| done.u)
     }
 
     /// All cpupools.

@@ -23,6 +23,7 @@ pub mod migrate;
 pub mod p2m;
 pub mod pv;
 mod resume;
+pub mod sched;
 pub mod stream;
 pub mod types;
 pub mod vcpu;

@@ -5,7 +5,8 @@ use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{DomainSchedParams, Scheduler};
 use libxc::DomId;
-use libxc::domain::{DomainInfo, RtdsShare};
+use libxc::domain::DomainInfo;
+use libxc::sched::RtdsShare;
 
 /// The parameters that a domain has now (`libxl_domain_sched_params_get`).
 pub fn get(ctx: &Ctx, domid: DomId) -> Result<DomainSchedParams> {

@@ -2,7 +2,7 @@
 
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
-use libxc::host::CreditParams;
+use libxc::sched::CreditParams;
 use std::ops::RangeInclusive;
 
 /// A time slice, ms (`XEN_SYSCTL_CSCHED_TSLICE_MIN`, `_MAX`).
