@@ -119,6 +119,47 @@ int xc_get_max_nodes(xc_interface *xch)
     return (int)nodes();
 }
 
+/* The one pool there is has no CPU: all are free for others. */
+xc_cpupoolinfo_t *xc_cpupool_getinfo(xc_interface *xch, uint32_t first)
+{
+    xc_cpupoolinfo_t *info;
+
+    (void)xch;
+    if (first) {
+        errno = ENOENT;
+        return NULL;
+    }
+    info = calloc(1, sizeof(*info));
+    info->sched_id = XEN_SCHEDULER_CREDIT2;
+    info->cpumap = calloc(1, (cpus() + 7) / 8);
+    return info;
+}
+
+void xc_cpupool_infofree(xc_interface *xch, xc_cpupoolinfo_t *info)
+{
+    (void)xch;
+    free(info->cpumap);
+    free(info);
+}
+
+xc_cpumap_t xc_cpupool_freeinfo(xc_interface *xch)
+{
+    xc_cpumap_t map = calloc(1, (cpus() + 7) / 8);
+    unsigned int cpu;
+
+    (void)xch;
+    for (cpu = 0; cpu < cpus(); cpu++)
+        map[cpu / 8] |= 1 << cpu % 8;
+    return map;
+}
+
+int xc_sched_id(xc_interface *xch, int *scheduler)
+{
+    (void)xch;
+    *scheduler = XEN_SCHEDULER_CREDIT2;
+    return 0;
+}
+
 long xc_sharing_freed_pages(xc_interface *xch)
 {
     (void)xch;
@@ -155,16 +196,20 @@ int xs_fileno(struct xs_handle *xsh)
 
 void *xs_read(struct xs_handle *xsh, xs_transaction_t transaction, const char *path, unsigned int *length)
 {
-    static const char name[] = "Domain-0";
+    const char *value = NULL;
 
     (void)xsh, (void)transaction;
-    if (strcmp(path, "/local/domain/0/name")) {
+    if (!strcmp(path, "/local/domain/0/name"))
+        value = "Domain-0";
+    else if (!strcmp(path, "/local/pool/0/name"))
+        value = "Pool-0";
+    if (!value) {
         errno = ENOENT;
         return NULL;
     }
     if (length)
-        *length = sizeof(name) - 1;
-    return strdup(name);
+        *length = strlen(value);
+    return strdup(value);
 }
 
 char **xs_directory(struct xs_handle *xsh, xs_transaction_t transaction, const char *path, unsigned int *count)

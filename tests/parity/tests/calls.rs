@@ -146,6 +146,82 @@ fn vcpus_are_pinned_alike() {
     compare("vcpu-pin", "", calls);
 }
 
+/// Configurations of CPU pools, xlcpupool.cfg(5).
+const POOLS: &[(&str, &str)] = &[
+    ("empty.pool", ""),
+    ("named.pool", "# a pool\nname = \"other\"\nsched = \"credit\"\ncpus = [\"1\", \"3\"]\n"),
+    ("range.pool", "cpus = \"0-5,^2\"\n"),
+    ("cpus-of-nodes.pool", "cpus='node:1,^7'\n"),
+    ("numbers.pool", "cpus = [0, 07, 6]\n"),
+    ("number.pool", "cpus = 5\n"),
+    ("nodes.pool", "sched=\"RTDS\"\nnodes=[\"0\", \"1\", \"9\"]\ncpus=\"x\"\n"),
+    ("node.pool", "nodes=[1]\n"),
+    ("beyond.pool", "cpus=\"6-99\"\n"),
+    ("list-name.pool", "name=[\"a\"]\nsched=[\"credit\"]\n"),
+    ("no-nodes.pool", "sched=\"credit\"\nnodes=[]\n"),
+    ("no-cpus.pool", "cpus=[]\n"),
+    ("no-range.pool", "cpus=\"\"\n"),
+    ("comma.pool", "cpus=\"1,,3\"\n"),
+    ("unknown.pool", "colour=\"red\"\n"),
+    ("absent-node.pool", "sched=\"credit\"\nnodes=[\"5\"]\n"),
+    ("absent-cpu.pool", "sched=\"credit\"\ncpus=[\"8\"]\n"),
+    ("negative.pool", "sched=\"credit\"\ncpus=[\"-1\"]\n"),
+    ("wrong-range.pool", "sched=\"credit\"\ncpus=\"a\"\n"),
+    ("wrong-sched.pool", "sched=\"fair\"\n"),
+    ("wrong.pool", "name=\n"),
+    ("Pool-0", "sched=\"credit\"\n"),
+];
+
+#[test]
+fn cpu_pools_are_read_alike() {
+    let runner = runner("cpupool");
+    POOLS.iter().for_each(|(file, text)| runner.write(file, text).expect("writing a configuration"));
+    let files = POOLS.iter().map(|(file, _)| vec!["-N", "cpupool-create", *file]);
+    let calls: [&[&str]; 12] = [
+        &["cpupool-create", "-n", "named.pool"],
+        &["cpupool-create", "--dryrun", "-f", "named.pool"],
+        &["-N", "cpupool-create", "--defconfig=named.pool", "sched=\"null\""],
+        &["-N", "cpupool-create", "named.pool", "name=\"third\"", "cpus=\"2\""],
+        &["-N", "cpupool-create", "name=\"a\"", "empty.pool"],
+        &["-N", "cpupool-create", "name=\"a\"", "nodes=[1]"],
+        &["-N", "cpupool-create", "name=\"a\"; sched='arinc653'; cpus='all'"],
+        &["-N", "cpupool-create", "name=unquoted"],
+        &["-N", "cpupool-create", "name=\"Pool-0\"", "sched=\"credit\""],
+        &["-N", "cpupool-create", "sched=\"credit\""],
+        &["-N", "cpupool-create"],
+        &["-N", "cpupool-create", "missing.pool"],
+    ];
+    let mut differences = Vec::new();
+    for call in files.chain(calls.iter().map(|call| call.to_vec())) {
+        let (stock, ours, messages) = runner.call(&call).expect("both programs run");
+        differences.extend(difference(&stock, &ours).map(|d| format!("{call:?}: {d}\n{messages}")));
+    }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// A pool's settings, and for stock xl and ours the exit status and the number of CPUs that is shown.
+const DIFFERENT_POOLS: &[(&str, (i32, Option<&str>), (i32, Option<&str>), &str)] = &[
+    ("cpus=[\"8\"]", (6, None), (1, None), "the number of the host's scheduler"),
+    ("cpus=[\"1\", \"1\"]", (0, Some("2")), (0, Some("1")), "a CPU named twice"),
+    ("cpus=[\"x\"]", (0, Some("1")), (1, None), "`cpus` and `nodes` that are no numbers"),
+    ("nodes=1", (0, Some("0")), (0, Some("4")), "`nodes` with one number"),
+];
+
+#[test]
+fn cpu_pools_differ_as_documented() {
+    let differences = include_str!("../../../docs/differences.md");
+    let runner = runner("cpupool-differences");
+    for (setting, stocks, own, words) in DIFFERENT_POOLS {
+        let (stock, ours, messages) =
+            runner.call(&["-N", "cpupool-create", "name=\"a\"", setting]).expect("both programs run");
+        for (seen, (status, cpus)) in [(stock, stocks), (ours, own)] {
+            let count = seen.output.lines().find_map(|line| line.strip_prefix("number of cpus: "));
+            assert_eq!((seen.status, count), (Some(*status), *cpus), "{setting}: {messages}");
+        }
+        assert!(differences.contains(words), "{words}");
+    }
+}
+
 /// The defaults that a host's administrator sets.
 #[test]
 fn xl_conf_is_read_alike() {

@@ -1,6 +1,5 @@
 //! `xl config-update`: a domain's configuration for the time after its next reboot.
 
-use super::create::SUPPOSED_HOST;
 use crate::cli::Run;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::form::Form;
@@ -54,7 +53,7 @@ impl Run for ConfigUpdate {
             [..] => return Err(Failure::new(2, "one configuration file only")),
         };
         let source = load::read_with_settings(file, &settings).map_err(|failure| failure.with_status(UNREADABLE))?;
-        let supposed = std::env::var(SUPPOSED_HOST).ok().filter(|_| dry_run);
+        let supposed = load::supposed_host(dry_run);
         let options =
             Options { host: supposed.as_deref(), ignore_masks: true, without_xen: dry_run, ..Options::default() };
         let form = Form::of(file);

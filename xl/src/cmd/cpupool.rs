@@ -1,10 +1,11 @@
 //! CPU pools: `cpupool-create`, `cpupool-list` and the rest of their family.
 
 use crate::cli::Run;
+use crate::config::cpupool as config;
 use crate::config::diagnostic::Diagnostics;
-use crate::config::grammar::{self, Settings};
+use crate::config::form::Form;
 use crate::config::host::HostFacts;
-use crate::config::load;
+use crate::config::load::{self, Options};
 use crate::config::source::Source;
 use crate::failure::Failure;
 use crate::output;
@@ -14,7 +15,7 @@ use clap::Args;
 use libxl::domain::{info, vcpu};
 use libxl::host::cpupool::{self, Pool};
 use libxl::types::{Bitmap, Scheduler};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `xl cpupool-create`.
@@ -39,8 +40,10 @@ struct Wanted {
 
 impl Run for Create {
     fn run(self, session: &Session) -> Result<(), Failure> {
-        let source = self.source()?;
-        let wanted = self.wanted(session, &source)?;
+        let dry_run = self.dry_run || session.globals.dry_run;
+        let file = self.file()?;
+        let source = self.source(file.as_deref())?;
+        let wanted = wanted(&source, file.as_deref(), &Host::of(session, dry_run)?)?;
         output::print(&format!(
             "Using config file \"{}\"\ncpupool name:   {}\nscheduler:      {}\nnumber of cpus: {}\n",
             source.name(),
@@ -48,7 +51,7 @@ impl Run for Create {
             wanted.scheduler,
             wanted.cpus.count()
         ))?;
-        if self.dry_run || session.globals.dry_run {
+        if dry_run {
             return Ok(());
         }
         Ok(cpupool::create(&session.ctx, &wanted.name, wanted.scheduler, &wanted.cpus).map(drop)?)
@@ -67,71 +70,59 @@ impl Create {
         }
     }
 
-    fn source(&self) -> Result<Source, Failure> {
-        let settings: Vec<_> = self.arguments.iter().filter(|a| a.contains('=')).map(String::as_str).collect();
-        let Some(file) = self.file()? else { return Ok(Source::new("command line", settings.join("\n").as_bytes())) };
-        let mut source = load::read_source(&file).map_err(|failure| failure.with_status(1))?;
-        source.push("command line", settings.join("\n").as_bytes());
-        Ok(source)
-    }
-
-    fn wanted(&self, session: &Session, source: &Source) -> Result<Wanted, Failure> {
-        let mut diagnostics = Diagnostics::new(false);
-        let settings = grammar::parse(source, &mut diagnostics);
-        load::report(&diagnostics, source).map_err(|failure| failure.with_status(1))?;
-        let name = self.name(&settings)?;
-        if cpupool::find(&session.ctx, &name)?.is_some() {
-            return Err(Failure::new(1, format!("there is a CPU pool \"{name}\" already")));
+    fn source(&self, file: Option<&Path>) -> Result<Source, Failure> {
+        let settings: Vec<_> = self.arguments.iter().filter(|a| a.contains('=')).cloned().collect();
+        match file {
+            Some(file) => load::read_with_settings(file, &settings).map_err(|failure| failure.with_status(1)),
+            None => Ok(Source::new("command line", settings.join("\n").as_bytes())),
         }
-        let scheduler = match text(&settings, "sched") {
-            Some(word) => word.parse().map_err(|e| Failure::new(1, format!("sched: {e}")))?,
-            None => host_scheduler(session)?,
-        };
-        let cpus = wanted_cpus(&settings, &load::facts_from_xen(&session.ctx)?, &cpupool::free_cpus(&session.ctx)?)?;
-        Ok(Wanted { name, scheduler, cpus })
-    }
-
-    fn name(&self, settings: &Settings) -> Result<String, Failure> {
-        let of_file = |file: PathBuf| file.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = text(settings, "name").or(self.file()?.and_then(of_file));
-        name.ok_or_else(|| Failure::new(1, "the CPU pool has no name (name=)"))
     }
 }
 
-/// The single value of a key.
-fn text(settings: &Settings, key: &str) -> Option<String> {
-    Some(settings.get(key)?.value.atom()?.text.to_string())
+/// What a new pool depends on.
+struct Host {
+    facts: HostFacts,
+    /// The CPUs in no pool.
+    free_cpus: Bitmap,
+    /// The names of the pools there are.
+    names: Vec<String>,
+    /// The scheduler that Xen started with.
+    scheduler: Scheduler,
 }
 
-/// The values of a key that is a list.
-fn texts(settings: &Settings, key: &str) -> Option<Vec<String>> {
-    let items = settings.get(key)?.value.list()?;
-    Some(items.iter().filter_map(|item| Some(item.atom()?.text.to_string())).collect())
-}
-
-fn host_scheduler(session: &Session) -> libxl::Result<Scheduler> {
-    Ok(Scheduler::from_number(session.ctx.xc()?.scheduler()? as i32).unwrap_or_default())
-}
-
-/// The CPUs that `nodes=` or `cpus=` ask for, all of them free; none without either.
-fn wanted_cpus(settings: &Settings, host: &HostFacts, free: &Bitmap) -> Result<Bitmap, Failure> {
-    if let Some(nodes) = texts(settings, "nodes") {
-        let on_nodes = nodes.iter().filter_map(|node| host.nodes.get(node.parse::<usize>().ok()?));
-        let cpus = on_nodes.fold(host.no_cpus(), |cpus, node| cpus.union(node)).intersection(free);
-        return if cpus.is_empty() { Err(Failure::new(1, "no free CPU on these nodes")) } else { Ok(cpus) };
+impl Host {
+    /// This host. A dry run may suppose another one, and does so without Xen: all its CPUs are free.
+    fn of(session: &Session, dry_run: bool) -> Result<Host, Failure> {
+        let supposed = load::supposed_host(dry_run);
+        let xen = session.ctx.xc();
+        if supposed.is_some() || dry_run && xen.is_err() {
+            let options = Options { host: supposed.as_deref(), without_xen: true, ..Options::default() };
+            let facts = load::host_facts(&session.ctx, options)?;
+            let free_cpus = Bitmap::full(facts.cpus);
+            return Ok(Host { facts, free_cpus, names: vec!["Pool-0".to_string()], scheduler: Scheduler::Credit2 });
+        }
+        Ok(Host {
+            facts: load::facts_from_xen(&session.ctx)?,
+            free_cpus: cpupool::free_cpus(&session.ctx)?,
+            names: cpupool::list(&session.ctx)?.into_iter().filter_map(|pool| pool.name).collect(),
+            scheduler: Scheduler::from_number(xen?.scheduler().map_err(libxl::Error::from)? as i32).unwrap_or_default(),
+        })
     }
-    let number =
-        |text: &String| text.parse::<u32>().map_err(|_| Failure::new(1, format!("cpus: \"{text}\" is no CPU")));
-    let cpus = match (texts(settings, "cpus"), text(settings, "cpus")) {
-        (Some(numbers), _) => numbers.iter().map(number).collect::<Result<Bitmap, _>>()?,
-        (None, Some(range)) => load::cpus(host, &range)?,
-        (None, None) => host.no_cpus(),
-    };
-    let taken = cpus.iter().find(|cpu| !free.contains(*cpu));
-    match taken {
-        Some(cpu) => Err(Failure::new(1, format!("CPU {cpu} is in another pool, or is none (xl cpupool-list -c)"))),
-        None => Ok(cpus),
+}
+
+/// The pool that a configuration describes.
+fn wanted(source: &Source, file: Option<&Path>, host: &Host) -> Result<Wanted, Failure> {
+    let mut diagnostics = Diagnostics::new(false);
+    let settings = file.map_or(Form::Cfg, Form::of).parse(source, &mut diagnostics);
+    let pool = config::read(&settings, &host.facts, &host.free_cpus, &mut diagnostics);
+    load::report(&diagnostics, source).map_err(|failure| failure.with_status(1))?;
+    let of_file = || Some(file?.file_name()?.to_string_lossy().into_owned());
+    let name = pool.name.or_else(of_file);
+    let name = name.ok_or_else(|| Failure::new(1, "the CPU pool has no name (name=)"))?;
+    if host.names.contains(&name) {
+        return Err(Failure::new(1, format!("there is a CPU pool \"{name}\" already")));
     }
+    Ok(Wanted { name, scheduler: pool.scheduler.unwrap_or(host.scheduler), cpus: pool.cpus })
 }
 
 /// `xl cpupool-list`.

@@ -17,9 +17,6 @@ use std::path::Path;
 /// libxl's ERROR_INVAL as an exit status.
 const INVALID: u8 = 6;
 
-/// The environment variable with the host that a dry run supposes, as `cpus=8,nodes=2`.
-pub(crate) const SUPPOSED_HOST: &str = "XL_DRYRUN_HOST";
-
 /// `xl create`.
 #[derive(Args)]
 pub(crate) struct Create {
@@ -98,7 +95,7 @@ impl Create {
         if let Some(surplus) = files.next() {
             return Err(Failure::new(2, format!("one configuration file only: {file} and {surplus}")));
         }
-        let supposed = std::env::var(SUPPOSED_HOST).ok().filter(|_| dry_run);
+        let supposed = load::supposed_host(dry_run);
         let options = Options {
             quiet: self.quiet,
             strict: self.strict,

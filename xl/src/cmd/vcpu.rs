@@ -1,6 +1,5 @@
 //! Virtual CPUs: `vcpu-list`, `vcpu-pin`, `vcpu-set`.
 
-use super::create::SUPPOSED_HOST;
 use crate::cli::Run;
 use crate::config::host::HostFacts;
 use crate::config::load::{self, Options};
@@ -111,7 +110,7 @@ impl VcpuPin {
     fn show(&self, session: &Session) -> Result<(), Failure> {
         session.domain_of_dry_run(&self.domain)?;
         self.vcpus()?;
-        let supposed = std::env::var(SUPPOSED_HOST).ok();
+        let supposed = load::supposed_host(true);
         let options = Options { host: supposed.as_deref(), without_xen: true, ..Options::default() };
         let host = load::host_facts(&session.ctx, options)?;
         let hard = affinity(&host, &self.hard)?;

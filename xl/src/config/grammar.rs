@@ -140,13 +140,6 @@ impl Settings {
     }
 }
 
-/// Parses a source.
-pub(crate) fn parse(source: &Source, diagnostics: &mut Diagnostics) -> Settings {
-    let mut settings = Settings::default();
-    parse_from(source, 0, &mut settings, diagnostics);
-    settings
-}
-
 /// Parses a source from an offset on, on top of these settings. After an error it goes on at the next setting, so
 /// that one run tells of all of them.
 pub(crate) fn parse_from(source: &Source, start: usize, settings: &mut Settings, diagnostics: &mut Diagnostics) {
@@ -326,7 +319,8 @@ mod tests {
 
     fn read(text: &str) -> (Settings, Diagnostics) {
         let mut diagnostics = Diagnostics::new(false);
-        let settings = parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
+        let mut settings = Settings::default();
+        parse_from(&Source::new("t", text.as_bytes()), 0, &mut settings, &mut diagnostics);
         (settings, diagnostics)
     }
 
@@ -396,7 +390,7 @@ mod tests {
         ok(&nested);
         let junk: Vec<u8> = (0..5_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let mut diagnostics = Diagnostics::new(false);
-        parse(&Source::new("t", &junk), &mut diagnostics);
+        parse_from(&Source::new("t", &junk), 0, &mut Settings::default(), &mut diagnostics);
         assert!(diagnostics.has_errors());
         assert_eq!(items(&ok(&"a+=['x']\n".repeat(10_000)), "a").len(), 10_000);
         assert_eq!(errors(&"a+=['x']\n".repeat(10_001)), ["`a' has a list of more than 10000 items"]);

@@ -43,6 +43,16 @@ pub(crate) struct LexError {
     pub(crate) help: Option<&'static str>,
 }
 
+/// Whether a text is a name, `[a-z][a-z0-9._]*`.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(is_of_name)
+}
+
+/// Whether names have this byte after their first letter.
+fn is_of_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_')
+}
+
 /// Reads tokens off a text.
 pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
@@ -77,7 +87,7 @@ impl<'a> Lexer<'a> {
                 return self.next();
             }
             b'a'..=b'z' => {
-                self.skip_while(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_'));
+                self.skip_while(is_of_name);
                 Token::Name(self.text_from(start))
             }
             b'0'..=b'9' => self.number(start),
@@ -105,7 +115,7 @@ impl<'a> Lexer<'a> {
     fn at_setting(&mut self) -> bool {
         self.skip_while(|b| b == b' ' || b == b'\t');
         let name_start = self.at;
-        self.skip_while(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_'));
+        self.skip_while(is_of_name);
         let has_name = self.at > name_start;
         self.skip_while(|b| b == b' ' || b == b'\t');
         has_name && (self.peek() == Some(b'=') || (self.peek() == Some(b'+') && self.peek_at(1) == Some(b'=')))

@@ -202,6 +202,11 @@ pub(crate) fn cpus(host: &HostFacts, range: &str) -> Result<Bitmap, Failure> {
     cpus.ok_or_else(|| Failure::silent(1))
 }
 
+/// The host that a dry run shall suppose, as `cpus=8,nodes=2`, if the environment names one.
+pub(crate) fn supposed_host(dry_run: bool) -> Option<String> {
+    std::env::var("XL_DRYRUN_HOST").ok().filter(|_| dry_run)
+}
+
 /// The facts of the host that the options tell of.
 pub(crate) fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, Failure> {
     if let Some(text) = options.host {

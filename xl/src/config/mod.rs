@@ -5,6 +5,7 @@
 pub(crate) mod boot;
 pub(crate) mod cpu_features;
 pub(crate) mod cpuid;
+pub(crate) mod cpupool;
 pub(crate) mod cpurange;
 pub(crate) mod devices;
 pub(crate) mod diagnostic;

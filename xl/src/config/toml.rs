@@ -6,6 +6,7 @@
 use super::diagnostic::Diagnostics;
 use super::grammar::{Kind, Settings, Value};
 use super::keys::{self, Item, ItemForm, Shape};
+use super::lexer;
 use super::source::{Source, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -57,7 +58,12 @@ impl Lowering<'_> {
                 DeValue::Array(array) => self.list(array, item, span_of(value)),
                 _ => self.atom(value),
             };
-            if let Ok(lowered) = lowered {
+            if !lexer::is_name(&name) {
+                let shown: String = name.chars().take(64).collect();
+                self.diagnostics
+                    .error(span_of(key), format!("unknown key `{shown}': no key has such a name"))
+                    .did_you_mean(&name, keys::KEYS.iter().map(|k| k.name));
+            } else if let Ok(lowered) = lowered {
                 self.settings.store(name, span_of(key), lowered, false, self.diagnostics);
             }
         }
@@ -255,6 +261,10 @@ mod tests {
         assert_eq!(lowered("[disk]\nvdev = 'a'\n").1, ["a list of tables is expected: [[disk]]"]);
         assert_eq!(lowered("disk = [[{}]]\n").1, ["a single value is expected here"]);
         assert_eq!(lowered("memory = \n").1.len(), 1);
+        for name in ["Memory", "vnc-listen", "\"\"", "\"a b\"", "\"1\"", "A.b"] {
+            let (cfg, messages) = lowered(&format!("{name} = 1\n"));
+            assert!(cfg.is_empty() && messages[0].starts_with("unknown key"), "{name}: {messages:?}");
+        }
     }
 
     #[test]

@@ -249,13 +249,12 @@ fn is_percent(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::form::Form;
-    use super::super::grammar;
     use super::super::source::Source;
     use super::*;
 
     fn read(text: &str) -> (XlConf, Vec<String>, i32) {
         let mut diagnostics = Diagnostics::new(false);
-        let settings = grammar::parse(&Source::new("xl.conf", text.as_bytes()), &mut diagnostics);
+        let settings = Form::Cfg.parse(&Source::new("xl.conf", text.as_bytes()), &mut diagnostics);
         let conf = super::read(&settings, &HostFacts::even(8, 2), &mut diagnostics);
         (conf, diagnostics.iter().map(|d| d.message.clone()).collect(), diagnostics.exit_status())
     }
