@@ -25,6 +25,8 @@ record! {
         max_memkb: Option<u64>,
         /// The memory it starts with.
         target_memkb: Option<u64>,
+        /// The colours of the last-level cache that its memory has (Xen after 4.17, Arm).
+        llc_colors: Vec<u32>,
         /// The part of it that is the graphics card's.
         video_memkb: Option<u64>,
         /// The hypervisor's memory for its page tables.
@@ -105,6 +107,10 @@ record! {
         bootloader: Option<String>,
         /// That program's arguments.
         bootloader_args: Vec<String>,
+        /// Whether that program is confined (Xen after 4.17).
+        bootloader_restrict: DefBool,
+        /// The user that the confined program runs as (Xen after 4.17).
+        bootloader_user: Option<String>,
         /// What happens to timer ticks that it missed.
         timer_mode: TimerMode,
         /// Whether it may run guests of its own.
@@ -123,10 +129,18 @@ record! {
         arch_x86: ArchX86,
         /// Whether it has alternate p2ms.
         altp2m: Altp2mMode,
+        /// How many alternate p2ms it has (Xen after 4.17).
+        altp2m_count: Option<u32>,
         /// The buffer of each vCPU's trace of executed code, in KiB; 0 is none.
         vmtrace_buf_kb: i32,
         /// Whether it has performance counters.
         vpmu: DefBool,
+        /// Whether accesses to addresses with nothing there are faults (Xen after 4.17, Arm).
+        trap_unmapped_accesses: DefBool,
+        /// The features that xenstored offers it, as bits; `None` is all (Xen after 4.17).
+        xenstore_feature_mask: Option<u32>,
+        /// What it may use of xenstore (Xen after 4.17).
+        xenstore_quota: Option<XsQuotaList>,
     }
 }
 
@@ -243,6 +257,8 @@ record! {
         altp2m: DefBool,
         /// The path of the firmware that `bios` names.
         system_firmware: Option<String>,
+        /// SMBIOS strings (Xen after 4.17).
+        smbios: Vec<Smbios>,
         /// A file of SMBIOS structures.
         smbios_firmware: Option<String>,
         /// A file of ACPI tables.
@@ -281,6 +297,8 @@ record! {
         soundhw: Option<String>,
         /// Whether there is the PCI device for PV drivers.
         xen_platform_pci: DefBool,
+        /// Whether that device's memory is not cached (Xen after 4.17).
+        xen_platform_pci_bar_uc: DefBool,
         /// Emulated USB devices.
         usbdevice_list: Vec<String>,
         /// The vendor whose PCI device is there for its drivers.
@@ -295,6 +313,8 @@ record! {
         rdm_mem_boundary_memkb: Option<u64>,
         /// Machine check features, as bits of `XEN_HVM_MCA_CAP_*`.
         mca_caps: u64,
+        /// Whether interrupts of emulated and physical devices can be event channels (Xen after 4.17).
+        pirq: DefBool,
     }
 }
 
@@ -339,6 +359,20 @@ record! {
         gic_version: GicVersion,
         /// The emulated serial port.
         vuart: VuartType,
+        /// The length of its SVE vectors (Xen after 4.17).
+        sve_vl: SveType,
+        /// How many shared interrupts it has (Xen after 4.17).
+        nr_spis: Option<u32>,
+        /// Its interface to the system control processor (Xen after 4.17).
+        arm_sci: Option<ArmSci>,
+    }
+}
+
+record! {
+    /// An Arm guest's interface to the system control processor (`libxl_arm_sci`, Xen after 4.17).
+    pub struct ArmSci {
+        /// Its kind.
+        type_ as "type": ArmSciType,
     }
 }
 
@@ -347,6 +381,34 @@ record! {
     pub struct ArchX86 {
         /// Whether reads of unknown MSRs give 0 rather than a fault.
         msr_relaxed: DefBool,
+    }
+}
+
+record! {
+    /// What a domain may use of xenstore (`libxl_xs_quota_list`, Xen after 4.17).
+    pub struct XsQuotaList {
+        /// Each quota; others are xenstored's.
+        quota: Vec<XsQuotaItem>,
+    }
+}
+
+record! {
+    /// A limit by xenstored's name for it (`libxl_xs_quota_item`, Xen after 4.17).
+    pub struct XsQuotaItem {
+        /// Its name.
+        name: Option<String>,
+        /// The most.
+        val: u32,
+    }
+}
+
+record! {
+    /// A string in the SMBIOS tables (`libxl_smbios`, Xen after 4.17).
+    pub struct Smbios {
+        /// Which one.
+        key: Option<SmbiosType>,
+        /// The string.
+        value: Option<String>,
     }
 }
 

@@ -219,6 +219,28 @@ record! {
 }
 
 record! {
+    /// A virtio device of an Arm guest (`libxl_device_virtio`, Xen after 4.17).
+    pub struct DeviceVirtio {
+        /// The domain that serves it.
+        backend_domid: u32,
+        /// That domain's name.
+        backend_domname: Option<String>,
+        /// What it is, as the device tree has it: `virtio,deviceN`.
+        type_ as "type": Option<String>,
+        /// How it is connected.
+        transport: VirtioTransport,
+        /// Whether its memory is shared by grants.
+        grant_usage: DefBool,
+        /// Its number in the guest.
+        devid: Option<u32>,
+        /// Its interrupt; libxl's choice.
+        irq: u32,
+        /// The address of its registers; libxl's choice.
+        base: u64,
+    }
+}
+
+record! {
     /// A PV calls interface: sockets of the backend domain (`libxl_device_pvcallsif`).
     pub struct DevicePvcallsif {
         /// The domain that serves it.

@@ -19,6 +19,8 @@ record! {
         rdms: Vec<DeviceRdm>,
         /// Devices of the host's device tree that an Arm guest gets.
         dtdevs: Vec<DeviceDtdev>,
+        /// Virtio devices of an Arm guest (Xen after 4.17).
+        virtios: Vec<DeviceVirtio>,
         /// Framebuffers.
         vfbs: Vec<DeviceVfb>,
         /// Keyboards, mice and touch screens.

@@ -234,6 +234,72 @@ names! {
 }
 
 names! {
+    /// The length of an Arm guest's SVE vectors in bits (`libxl_sve_type`, Xen after 4.17).
+    pub enum SveType default Disabled {
+        /// As long as the host's.
+        Hw = -1 "hw",
+        Disabled = 0 "disabled",
+        Bits128 = 128 "128",
+        Bits256 = 256 "256",
+        Bits384 = 384 "384",
+        Bits512 = 512 "512",
+        Bits640 = 640 "640",
+        Bits768 = 768 "768",
+        Bits896 = 896 "896",
+        Bits1024 = 1024 "1024",
+        Bits1152 = 1152 "1152",
+        Bits1280 = 1280 "1280",
+        Bits1408 = 1408 "1408",
+        Bits1536 = 1536 "1536",
+        Bits1664 = 1664 "1664",
+        Bits1792 = 1792 "1792",
+        Bits1920 = 1920 "1920",
+        Bits2048 = 2048 "2048",
+    }
+}
+
+names! {
+    /// How an Arm guest reaches the system control processor (`libxl_arm_sci_type`, Xen after 4.17).
+    pub enum ArmSciType default None {
+        None = 0 "none",
+        ScmiSmc = 1 "scmi_smc",
+    }
+}
+
+names! {
+    /// A string in the SMBIOS tables (`libxl_smbios_type`, Xen after 4.17).
+    pub enum SmbiosType {
+        BiosVendor = 1 "bios_vendor",
+        BiosVersion = 2 "bios_version",
+        SystemManufacturer = 3 "system_manufacturer",
+        SystemProductName = 4 "system_product_name",
+        SystemVersion = 5 "system_version",
+        SystemSerialNumber = 6 "system_serial_number",
+        BaseboardManufacturer = 7 "baseboard_manufacturer",
+        BaseboardProductName = 8 "baseboard_product_name",
+        BaseboardVersion = 9 "baseboard_version",
+        BaseboardSerialNumber = 10 "baseboard_serial_number",
+        BaseboardAssetTag = 11 "baseboard_asset_tag",
+        BaseboardLocationInChassis = 12 "baseboard_location_in_chassis",
+        EnclosureManufacturer = 13 "enclosure_manufacturer",
+        EnclosureSerialNumber = 14 "enclosure_serial_number",
+        EnclosureAssetTag = 15 "enclosure_asset_tag",
+        BatteryManufacturer = 16 "battery_manufacturer",
+        BatteryDeviceName = 17 "battery_device_name",
+        /// A manufacturer's own; there can be 99.
+        Oem = 18 "oem",
+    }
+}
+
+names! {
+    /// How a virtio device is connected (`libxl_virtio_transport`, Xen after 4.17).
+    pub enum VirtioTransport default Unknown {
+        Unknown = 0 "unknown",
+        Mmio = 1 "mmio",
+    }
+}
+
+names! {
     /// Whether a guest has alternate p2ms, and who may use them (`libxl_altp2m_mode`, `HVM_PARAM_ALTP2M`).
     pub enum Altp2mMode default Disabled {
         Disabled = 0 "disabled",

@@ -44,6 +44,8 @@ record! {
         rate_interval_usecs: u32,
         /// The gateway's device, for `vif-route`.
         gatewaydev: Option<String>,
+        /// The VLANs that its port of the bridge is in (Xen after 4.17).
+        vlan: Option<String>,
         /// What COLO needs; its fields stand in the interface's own object.
         colo: NicColo,
         /// Whether the frontend may trust the backend.

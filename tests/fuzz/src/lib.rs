@@ -15,7 +15,7 @@ use config::guest::{self, Environment};
 use config::host::HostFacts;
 use config::source::{Source, Span, Text};
 use config::xlconf::{self, XlConf};
-use config::{cpurange, vif, write};
+use config::{cpupool, cpurange, vif, write};
 use libxl::types::{DeviceNic, DomainConfig, MsVmGenid, Uuid};
 
 /// A file in xl.cfg's form.
@@ -46,6 +46,17 @@ pub fn xl_conf(data: &[u8]) {
     let mut config = DomainConfig::default();
     config.b_info.max_vcpus = 4;
     conf.masks.apply(&mut config, &HostFacts::even(8, 2));
+}
+
+/// A file that describes a CPU pool.
+pub fn cpupool(data: &[u8]) {
+    let source = Source::new("pool", data);
+    let mut diagnostics = Diagnostics::new(false);
+    let settings = Form::Cfg.parse(&source, &mut diagnostics);
+    let free = (2..8).collect();
+    let pool = cpupool::read(&settings, &HostFacts::even(8, 2), &free, &mut diagnostics);
+    diagnostics.render(&source);
+    assert!(diagnostics.has_errors() || pool.cpus.is_subset(&free), "{pool:?}");
 }
 
 /// A range of cpus on the command line.
@@ -150,5 +161,6 @@ fn environment() -> Environment<'static> {
         firmware_dir: "/boot",
         uuid: Uuid::from_bytes([1; 16]),
         genid: MsVmGenid([2; 16]),
+        refuse_arm: false,
     }
 }

@@ -1,6 +1,6 @@
 //! `xl convert`: a configuration says the same in both forms. Stock xl is not asked here.
 
-use parity::cases::{self, Case};
+use parity::cases::{self, Case, Guest};
 use parity::compare::runner;
 use parity::runner::Runner;
 use parity::{combine, reference};
@@ -50,6 +50,23 @@ fn nothing_of_constructs_is_lost() {
 fn nothing_of_further_constructs_is_lost() {
     let cases = cases::all();
     there_and_back("convert-further", &cases[cases.len() / 2..]);
+}
+
+/// What stock xl has no words for yet.
+#[test]
+fn nothing_of_later_keys_is_lost() {
+    let keys = [
+        (Guest::Hvm, "smbios=[\"oem=a=b\",\"bios_vendor=v\"]\nhvm_pirq=1\nxen_platform_pci_bar_uc=0\n"),
+        (Guest::Pv, "xenstore_quota=[\"nodes=1000\"]\nxenstore_feature_mask=0\nbootloader_restrict=1\n"),
+        (Guest::Pvh, "altp2m_count=3\nbootloader_user=\"u\"\nvif=[\"vlan=7\",\"\"]\n"),
+        (Guest::Pv, "sve=128\nnr_spis=0x40\ntrap_unmapped_accesses=1\narm_sci=\"type=scmi_smc\"\n"),
+        (Guest::Pv, "llc_colors=[\"0-3\",\"7\"]\nvirtio=[\"type=virtio,device22,grant_usage=1\",\"type=x\"]\n"),
+    ];
+    let case = |(n, (guest, lines)): (usize, &(Guest, &str))| Case {
+        name: format!("later-{n}"),
+        text: format!("{}{lines}", guest.base()),
+    };
+    there_and_back("convert-later", &keys.iter().enumerate().map(case).collect::<Vec<_>>());
 }
 
 #[test]

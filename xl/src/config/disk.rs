@@ -97,7 +97,7 @@ impl Parser<'_> {
             },
             unknown => {
                 let found = self.error(key.span, format!("a disk has no parameter `{unknown}'"));
-                match keys::is_later_parameter(unknown) {
+                match keys::is_later_parameter(keys::DISK, unknown) {
                     true => found.help(format!("`{unknown}' {}", keys::NEEDS_LATER)),
                     false => found
                         .help("a target with `=' or `,' in it is written target=..., after all else")

@@ -1,5 +1,6 @@
 //! A guest's configuration (xl.cfg(5)) into libxl's types: what `xl create` reads, key by key in stock xl's order.
 
+use super::arm;
 use super::boot;
 use super::cpuid;
 use super::devices;
@@ -12,7 +13,8 @@ use super::host::HostFacts;
 use super::hostio;
 use super::hvm;
 use super::items;
-use super::keys::{self, Guests, Status};
+use super::keys::{self, Guests};
+use super::later;
 use super::pci;
 use super::reader::Reader;
 use super::source::{Source, Text};
@@ -41,6 +43,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) uuid: Uuid,
     /// The generation ID of a guest that asks for one.
     pub(crate) genid: MsVmGenid,
+    /// Whether asking an x86 host for what only Arm hosts have is an error.
+    pub(crate) refuse_arm: bool,
 }
 
 /// Reads a guest's configuration. It is right if there are no errors among the findings.
@@ -69,9 +73,7 @@ pub(crate) fn from_settings(
     pvshim(reader, &mut config.b_info);
     scheduling(reader, &mut config.b_info);
     memory(reader, &mut config.b_info);
-    if let Some(vuart) = reader.text("vuart") {
-        items::choice(vuart, "vuart", &mut config.b_info.arch_arm.vuart, reader.diagnostics);
-    }
+    arm::vuart(reader, &mut config.b_info);
     vcpus::read(reader, &mut config.b_info, environment.host);
     limits(reader, &mut config.b_info, environment.xl_conf);
     actions(reader, &mut config);
@@ -86,7 +88,8 @@ pub(crate) fn from_settings(
     displays(reader, &mut config);
     last_words(reader, &mut config);
     let guest = config.c_info.type_;
-    for_arm(reader);
+    arm::tell(reader, &config, environment.refuse_arm);
+    later::tell(reader);
     reader.report_unused(keys::KEYS.iter().map(|k| k.name), |name| without_effect(name, guest));
     config
 }
@@ -351,6 +354,9 @@ fn guest_devices(reader: &mut Reader<'_>, config: &mut DomainConfig, environment
         let span = reader.span("vif2");
         reader.diagnostics.ignored(span, "`vif2' has no effect: netchannel2 is gone").help("use `vif'");
     }
+    config.virtios = each(reader, "virtio", |spec, devid, diagnostics| {
+        arm::virtio(spec, diagnostics).map(|d| libxl::types::DeviceVirtio { devid, ..d })
+    });
     config.vfbs = each(reader, "vfb", |spec, devid, diagnostics| {
         Some(libxl::types::DeviceVfb { devid, ..graphics::vfb(spec, diagnostics) })
     });
@@ -449,15 +455,8 @@ fn displays(reader: &mut Reader<'_>, config: &mut DomainConfig) {
 /// Arm's keys, keyboards, and a few more.
 fn last_words(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     let build = &mut config.b_info;
-    for (key, right) in [
-        ("gic_version", reader.text_if_single("gic_version").is_none_or(|t| set(t, &mut build.arch_arm.gic_version))),
-        ("tee", reader.text_if_single("tee").is_none_or(|t| set(t, &mut build.tee))),
-    ] {
-        if !right {
-            let span = reader.span(key);
-            reader.diagnostics.error(span, format!("unknown {key}")).status(FAILED);
-        }
-    }
+    arm::platform(reader, build);
+    later::platform(reader, build);
     let first = config.vkbs.len() as u32;
     config.vkbs.extend(each(reader, "vkb", |spec, number, diagnostics| {
         devices::vkb(spec, diagnostics).map(|d| DeviceVkb { devid: number.map(|n| n + first), ..d })
@@ -472,26 +471,9 @@ fn last_words(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     reader.set_switch("vpmu", &mut build.vpmu);
 }
 
-fn set<T: std::str::FromStr>(text: Text<'_>, field: &mut T) -> bool {
-    text.text.parse().map(|value| *field = value).is_ok()
-}
-
-/// Tells of keys for Arm hosts, which are read, shown and stored as with stock xl, and have no effect.
-fn for_arm(reader: &mut Reader<'_>) {
-    let for_arm = |name: &str| keys::find(name).is_some_and(|key| key.guests == Guests::Arm);
-    for setting in reader.settings.iter().filter(|setting| cfg!(target_arch = "x86_64") && for_arm(&setting.name)) {
-        setting.used.set(true);
-        reader.diagnostics.ignored(setting.name_span, format!("`{}' is for Arm hosts", setting.name));
-    }
-}
-
 /// Why a known key that nobody asked for has no effect.
 fn without_effect(name: &str, guest: DomainType) -> Option<String> {
-    let key = keys::find(name)?;
-    if key.status == Status::Later {
-        return Some(format!("`{name}' {}", keys::NEEDS_LATER));
-    }
-    let kinds = match key.guests {
+    let kinds = match keys::find(name)?.guests {
         Guests::Hvm => "HVM",
         Guests::Pv => "PV",
         Guests::Pvh => "PVH",

@@ -5,6 +5,7 @@ use super::diagnostic::Diagnostics;
 use super::grammar::Value;
 use super::graphics;
 use super::items;
+use super::later;
 use super::reader::Reader;
 use super::source::Text;
 use libxl::types::{Bitmap, DomainBuildInfo, HvmInfo, MsVmGenid, VendorDevice, ViridianEnlightenment};
@@ -54,6 +55,7 @@ pub(crate) fn platform(reader: &mut Reader<'_>, build: &mut DomainBuildInfo, gen
         hvm.rdm_mem_boundary_memkb = Some(size);
     }
     mca_caps(reader, hvm);
+    later::hvm(reader, hvm);
     boot::hvm_firmware(reader, hvm);
 }
 
@@ -82,15 +84,14 @@ fn enlightenment(text: Text<'_>, hvm: &mut HvmInfo, diagnostics: &mut Diagnostic
         Some(name) => (name, &mut hvm.viridian_disable, &mut hvm.viridian_enable),
         None => (text, &mut hvm.viridian_enable, &mut hvm.viridian_disable),
     };
-    let mut parsed = ViridianEnlightenment::Base;
-    let mut findings = Diagnostics::new(false);
-    if items::choice(name, "viridian enlightenment", &mut parsed, &mut findings) {
-        set.insert(parsed.number() as u32);
-        reset.remove(parsed.number() as u32);
-    } else if let Some(found) = findings.iter().next() {
-        let error = diagnostics.error(name.span, found.message.clone()).status(FAILED);
-        if let Some(help) = &found.help {
-            error.help(format!("{help}, all, defaults"));
+    match name.text.parse::<ViridianEnlightenment>() {
+        Ok(parsed) => {
+            set.insert(parsed.number() as u32);
+            reset.remove(parsed.number() as u32);
+        }
+        Err(unknown) => {
+            let error = items::unknown_choice(name, "viridian enlightenment", &unknown, diagnostics).status(FAILED);
+            error.help(format!("known are all, defaults, {}", unknown.known.join(", ")));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What the specifications of devices have in common: `key=value,key=value`.
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::keys::{self, Shape};
 use super::number;
 use super::source::Text;
+use libxl::types::UnknownName;
 use std::str::FromStr;
 
 /// The parameters of a specification, without the blanks before them.
@@ -34,7 +35,7 @@ pub(crate) fn pair<'a>(
 pub(crate) fn unknown(key: Text<'_>, of: &str, known: &[(&'static str, Shape)], diagnostics: &mut Diagnostics) {
     let names = || known.iter().map(|(name, _)| *name);
     let found = diagnostics.error(key.span, format!("{of} has no parameter `{}'", key.text));
-    match keys::is_later_parameter(key.text) {
+    match keys::is_later_parameter(known, key.text) {
         true => found.help(format!("`{}' {}", key.text, keys::NEEDS_LATER)),
         false => {
             found.help(format!("it has {}", names().collect::<Vec<_>>().join(", "))).did_you_mean(key.text, names())
@@ -45,7 +46,7 @@ pub(crate) fn unknown(key: Text<'_>, of: &str, known: &[(&'static str, Shape)], 
 /// Sets a value that has names. Whether it was one of them.
 pub(crate) fn choice<T>(value: Text<'_>, what: &str, field: &mut T, diagnostics: &mut Diagnostics) -> bool
 where
-    T: FromStr<Err = libxl::types::UnknownName>,
+    T: FromStr<Err = UnknownName>,
 {
     match value.text.parse() {
         Ok(parsed) => {
@@ -53,13 +54,22 @@ where
             true
         }
         Err(e) => {
-            let e: libxl::types::UnknownName = e;
-            diagnostics
-                .error(value.span, format!("unknown {what} `{}'", value.text))
-                .help(format!("known are {}", e.known.join(", ")));
+            unknown_choice(value, what, &e, diagnostics);
             false
         }
     }
+}
+
+/// Tells that a value is none of the names there are.
+pub(crate) fn unknown_choice<'d>(
+    value: Text<'_>,
+    what: &str,
+    unknown: &UnknownName,
+    diagnostics: &'d mut Diagnostics,
+) -> &'d mut Diagnostic {
+    diagnostics
+        .error(value.span, format!("unknown {what} `{}'", value.text))
+        .help(format!("known are {}", unknown.known.join(", ")))
 }
 
 /// Sets a number, written as C writes it; text that is none is 0, as `strtoul` has it. Whether the field can hold it.

@@ -2,7 +2,9 @@
 //! Schema is made. What the keys mean is in xl.cfg(5); what they do is in the files of their topics.
 
 use Guests::{All, Arm, Hvm, HvmPvh, NotPv, Pv, PvHvm, PvPvh, Pvh};
-use Shape::{Bool, Choice, Integer, IntegerOrChoice, Items, Number, String, Strings, StringsOrBool, StringsOrString};
+use Shape::{
+    Bool, Choice, Integer, IntegerOrChoice, Items, Joined, Number, String, Strings, StringsOrBool, StringsOrString,
+};
 
 /// What a key's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +27,8 @@ pub(crate) enum Shape {
     StringsOrString,
     /// A list of strings, or yes or no.
     StringsOrBool,
+    /// A list within a string, with this between its items; in TOML it may be an array.
+    Joined(&'static str),
     /// A list of specifications with keys of their own: devices, mostly.
     Items(Item),
 }
@@ -133,10 +137,14 @@ const ACTIONS: Shape =
 /// What is said of keys that stock xl of a later Xen has.
 pub(crate) const NEEDS_LATER: &str = "needs a later version of Xen than 4.17";
 
-/// Whether stock xl of a later Xen has this parameter of a device.
-pub(crate) fn is_later_parameter(name: &str) -> bool {
-    const LATER: [&str; 7] = ["grant_usage", "vlan", "type", "max-files", "max-open-files", "max-space", "auto-delete"];
-    LATER.contains(&name)
+/// Whether stock xl of a later Xen has this parameter too of a device with these keys.
+pub(crate) fn is_later_parameter(known: &[(&str, Shape)], name: &str) -> bool {
+    let later: &[&str] = match known {
+        DISK => &["grant_usage"],
+        P9 => &["type", "max-files", "max-open-files", "max-space", "auto-delete"],
+        _ => &[],
+    };
+    later.contains(&name)
 }
 
 /// The keys of a disk. `target` is written last, as it takes the rest of the string.
@@ -180,6 +188,7 @@ pub(crate) const VIF: &[(&str, Shape)] = &[
     ("trusted", Bool),
     ("forwarddev", String),
     ("accel", String),
+    ("vlan", String),
 ];
 
 /// The keys of a host PCI device.
@@ -232,7 +241,7 @@ pub(crate) const P9: &[(&str, Shape)] =
 pub(crate) const PVCALLS: &[(&str, Shape)] = &[("backend", String)];
 
 /// The keys of a virtual display.
-pub(crate) const VDISPL: &[(&str, Shape)] = &[("backend", String), ("be-alloc", Bool), ("connectors", String)];
+pub(crate) const VDISPL: &[(&str, Shape)] = &[("backend", String), ("be-alloc", Bool), ("connectors", Joined(";"))];
 
 /// The keys of a virtual keyboard.
 pub(crate) const VKB: &[(&str, Shape)] = &[
@@ -257,7 +266,7 @@ pub(crate) const CHANNEL: &[(&str, Shape)] =
 
 /// The keys of a virtual NUMA node.
 pub(crate) const VNUMA: &[(&str, Shape)] =
-    &[("pnode", Integer), ("size", Integer), ("vcpus", String), ("vdistances", String)];
+    &[("pnode", Integer), ("size", Integer), ("vcpus", Joined(",")), ("vdistances", Joined(","))];
 
 /// The keys of a virtual sound card's parts. Each part is `card`, `pcm` or `stream`.
 pub(crate) const VSND: &[(&str, Shape)] = &[
@@ -266,9 +275,9 @@ pub(crate) const VSND: &[(&str, Shape)] = &[
     ("long-name", String),
     ("name", String),
     ("unique-id", String),
-    ("type", Choice(&["p", "c"])),
-    ("sample-rates", String),
-    ("sample-formats", String),
+    ("type", Choice(&["p", "c", "P", "C"])),
+    ("sample-rates", Joined(";")),
+    ("sample-formats", Joined(";")),
     ("channels-min", Integer),
     ("channels-max", Integer),
     ("buffer-size", Integer),

@@ -59,7 +59,7 @@ pub(crate) struct Options<'a> {
     pub(crate) ignore_masks: bool,
     /// Suppose this host; otherwise Xen is asked. If there is none, and `without_xen`, this computer is supposed.
     pub(crate) host: Option<&'a str>,
-    /// Xen need not be there.
+    /// Nothing is created: Xen need not be there, and what only Arm hosts have is no error.
     pub(crate) without_xen: bool,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Option
 pub(crate) fn guest_of(ctx: &Ctx, source: &Source, form: Form, options: Options<'_>) -> Result<Loaded, Failure> {
     let host = host_facts(ctx, options)?;
     let xl_conf = xl_conf(ctx, &host)?;
-    let config = parse(ctx, source, form, &host, &xl_conf, options.strict)?;
+    let config = parse(ctx, source, form, &host, &xl_conf, options)?;
     match options.ignore_masks {
         true => Ok(Loaded { config, xl_conf }),
         false => masked(config, xl_conf, &host),
@@ -109,7 +109,9 @@ fn masked(mut config: DomainConfig, xl_conf: XlConf, host: &HostFacts) -> Result
 pub(crate) fn updated(ctx: &Ctx, text: &[u8]) -> Result<DomainConfig, Failure> {
     let host = host_facts(ctx, Options::default())?;
     let xl_conf = xl_conf(ctx, &host)?;
-    parse(ctx, &Source::new("<updated>", text), Form::Cfg, &host, &xl_conf, false)
+    // A guest that stock xl created for all that is not lost at its reboot.
+    let options = Options { without_xen: true, ..Options::default() };
+    parse(ctx, &Source::new("<updated>", text), Form::Cfg, &host, &xl_conf, options)
 }
 
 fn parse(
@@ -118,9 +120,9 @@ fn parse(
     form: Form,
     host: &HostFacts,
     xl_conf: &XlConf,
-    strict: bool,
+    options: Options<'_>,
 ) -> Result<DomainConfig, Failure> {
-    let mut diagnostics = Diagnostics::new(strict);
+    let mut diagnostics = Diagnostics::new(options.strict);
     let firmware = ctx.paths.firmware.to_string_lossy();
     let environment = Environment {
         host,
@@ -128,6 +130,7 @@ fn parse(
         firmware_dir: &firmware,
         uuid: Uuid::new_v4(),
         genid: MsVmGenid(Uuid::new_v4().into_bytes()),
+        refuse_arm: !options.without_xen,
     };
     let config = guest::parse(source, form, &environment, &mut diagnostics);
     report(&diagnostics, source)?;

@@ -2,6 +2,7 @@
 //!
 //! Pure but for `load`: text and facts of the host go in, values and findings come out.
 
+pub(crate) mod arm;
 pub(crate) mod boot;
 pub(crate) mod cpu_features;
 pub(crate) mod cpuid;
@@ -19,6 +20,7 @@ pub(crate) mod hostio;
 pub(crate) mod hvm;
 pub(crate) mod items;
 pub(crate) mod keys;
+pub(crate) mod later;
 pub(crate) mod lexer;
 pub(crate) mod load;
 pub(crate) mod number;

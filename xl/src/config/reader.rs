@@ -105,6 +105,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The key's number of 32 bits; none if all of them are set, which is libxl's word for "not set".
+    pub(crate) fn optional_u32(&mut self, key: &str) -> Option<u32> {
+        let mut number = u32::MAX;
+        self.set_number(key, &mut number);
+        Some(number).filter(|n| *n != u32::MAX)
+    }
+
     /// The key's size, given in MiB, in KiB; one that cannot be is an error.
     pub(crate) fn mebibytes(&mut self, key: &str) -> Option<u64> {
         let mebibytes = self.number(key)?;

@@ -34,18 +34,32 @@ fn of_shape(shape: Shape) -> Value {
         Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, { "enum": [0, 1] }] }),
         Shape::Integer => json!({ "type": "integer" }),
         Shape::IntegerOrChoice(names) => json!({ "anyOf": [{ "enum": names }, { "type": "integer" }] }),
+        Shape::Joined(_) => {
+            let one = json!({ "type": ["string", "integer"] });
+            json!({ "anyOf": [one, list(one)] })
+        }
         Shape::String => json!({ "type": "string" }),
         Shape::Choice(names) => json!({ "enum": names }),
         Shape::Strings => list(json!({ "type": "string" })),
         Shape::Number => list(json!({ "type": "integer" })),
         Shape::StringsOrString => json!({ "anyOf": [{ "type": "string" }, list(json!({ "type": "string" }))] }),
         Shape::StringsOrBool => json!({ "anyOf": [{ "type": "boolean" }, list(json!({ "type": "string" }))] }),
-        Shape::Items(Item { form: ItemForm::Cards, .. }) => list(sound_card()),
-        // xl.cfg's own form of an item may stand in place of a table.
-        Shape::Items(Item { form: ItemForm::List, keys }) => list(table(keys.iter().copied())),
-        Shape::Items(Item { keys, .. }) => {
-            list(json!({ "anyOf": [table(keys.iter().copied()), { "type": "string" }] }))
-        }
+        Shape::Items(item) => list(json!({ "anyOf": [of_item(item), as_in_xl_cfg(item.form)] })),
+    }
+}
+
+fn of_item(item: Item) -> Value {
+    match item.form {
+        ItemForm::Cards => sound_card(),
+        _ => table(item.keys.iter().copied()),
+    }
+}
+
+/// xl.cfg's own form of an item, which may stand in place of a table.
+fn as_in_xl_cfg(form: ItemForm) -> Value {
+    match form {
+        ItemForm::Pairs | ItemForm::PairsWithFlags => json!({ "type": "string" }),
+        ItemForm::List | ItemForm::Cards => list(json!({ "type": "string" })),
     }
 }
 

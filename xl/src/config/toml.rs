@@ -167,10 +167,8 @@ impl Lowering<'_> {
         if name.contains(['=', ',', ' ']) {
             return self.refuse(place, "there is no such key");
         }
-        let text = match value.get_ref() {
-            DeValue::Array(array) => {
-                let separator =
-                    if matches!(name, "connectors" | "sample-rates" | "sample-formats") { ";" } else { "," };
+        let text = match (value.get_ref(), shape) {
+            (DeValue::Array(array), Some(Shape::Joined(separator))) => {
                 let mut texts = Vec::new();
                 for value in array.iter() {
                     texts.push(self.atom_text(value)?);

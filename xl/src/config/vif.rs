@@ -50,6 +50,11 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
         "accel" => {
             diagnostics.warning(key.span, "`accel' has no effect");
         }
+        "vlan" => {
+            nic.vlan = Some(value.text.to_string());
+            diagnostics.ignored(key.span, format!("`vlan' {}", keys::NEEDS_LATER));
+            return false;
+        }
         "devid" => match decimal(value, diagnostics) {
             Some(devid) => nic.devid = Some(devid),
             None => return false,
@@ -69,10 +74,7 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
 fn unrecognized(token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
     let key = token.text.split('=').next().unwrap_or_default();
     let found = diagnostics.ignored(token.span, format!("a vif has no parameter `{key}'"));
-    match keys::is_later_parameter(key) {
-        true => found.help(format!("`{key}' {}", keys::NEEDS_LATER)),
-        false => found.did_you_mean(key, keys::VIF.iter().map(|(name, _)| *name)),
-    };
+    found.did_you_mean(key, keys::VIF.iter().map(|(name, _)| *name));
     false
 }
 
