@@ -142,6 +142,18 @@ fn many_wrong_devices_are_told_in_few_words() {
     }
 }
 
+/// One device with as many parameters as there is room for.
+#[test]
+fn endless_devices_are_answered_at_once() {
+    for (end, length) in [("cfg", LONGEST), ("toml", LONGEST_TOML)] {
+        for key in ["disk", "vif", "vkb", "channel"] {
+            let (before, after) = if end == "toml" { ("={", "a=1}]\n") } else { ("=\"", "\"]\n") };
+            let before = format!("{GUEST}{key}=[{}", before.trim_start_matches('='));
+            create(&format!("{key}.{end}"), &filled(length, &before, |n| format!("a{n}=1,"), after));
+        }
+    }
+}
+
 #[test]
 fn numbers_without_measure_are_refused() {
     for line in ["vcpus=4000000000", "maxvcpus=2147483647", "memory=9223372036854775807", "vncdisplay=99999999999"] {

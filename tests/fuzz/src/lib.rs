@@ -90,14 +90,12 @@ pub fn values(keys: &[&str], data: &[u8]) {
     for guest in ["pv", "hvm", "pvh"] {
         let mut diagnostics = Diagnostics::new(false);
         let mut settings = Settings::default();
-        let string = |text: &str, start: usize| Value {
-            kind: Kind::String(text.to_string()),
-            span: Span::new(start, start + text.len()),
-        };
+        let string =
+            |text: &str, start: usize| Value::new(Kind::String(text.to_string()), Span::new(start, start + text.len()));
         let mut items: Vec<Value> = lines(text).map(|(start, line)| item(line, start, &string)).collect();
         let value = match choice >= 128 && items.len() == 1 {
             true => items.remove(0),
-            false => Value { kind: Kind::List(items), span: Span::new(0, text.len()) },
+            false => Value::new(Kind::List(items), Span::new(0, text.len())),
         };
         for (name, value) in [("name", string("n", 0)), ("kernel", string("/k", 0)), ("type", string(guest, 0))] {
             settings.store(name.to_string(), Span::default(), value, false, &mut diagnostics);
@@ -112,7 +110,7 @@ fn item(line: &str, start: usize, string: &impl Fn(&str, usize) -> Value) -> Val
         return string(line, start);
     }
     let parts = line.split('|').map(|part| string(part, start)).collect();
-    Value { kind: Kind::List(parts), span: Span::new(start, start + line.len()) }
+    Value::new(Kind::List(parts), Span::new(start, start + line.len()))
 }
 
 /// The lines with their places.

@@ -61,6 +61,7 @@ fn nothing_of_later_keys_is_lost() {
         (Guest::Pvh, "altp2m_count=3\nbootloader_user=\"u\"\nvif=[\"vlan=7\",\"\"]\n"),
         (Guest::Pv, "sve=128\nnr_spis=0x40\ntrap_unmapped_accesses=1\narm_sci=\"type=scmi_smc\"\n"),
         (Guest::Pv, "llc_colors=[\"0-3\",\"7\"]\nvirtio=[\"type=virtio,device22,grant_usage=1\",\"type=x\"]\n"),
+        (Guest::Pv, "virtio=[\"type=virtio,  grant_usage=0,, backend=d\"]\n"),
     ];
     let case = |(n, (guest, lines)): (usize, &(Guest, &str))| Case {
         name: format!("later-{n}"),

@@ -4,7 +4,7 @@ use crate::cli::Run;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::form::Form;
 use crate::config::load::{self, Options};
-use crate::config::preflight::{self, Host};
+use crate::config::preflight::{self, Found, Host};
 use crate::config::write;
 use crate::failure::Failure;
 use crate::output;
@@ -119,8 +119,13 @@ struct ThisHost<'s> {
 }
 
 impl Host for ThisHost<'_> {
-    fn has_file(&self, path: &Path) -> bool {
-        path.exists()
+    fn find(&self, path: &Path) -> Found {
+        match path.metadata() {
+            Ok(found) if found.is_dir() => Found::Directory,
+            // One that cannot be read is there for all that.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Found::Nothing,
+            _ => Found::File,
+        }
     }
 
     fn has_bridge(&self, name: &str) -> Option<bool> {

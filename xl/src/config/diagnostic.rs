@@ -156,13 +156,15 @@ impl Diagnostic {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
+        // What is quoted may be anything.
+        let message: String = self.message.chars().map(printable).collect();
         let Some(span) = self.span else {
-            let _ = writeln!(out, "{}: {severity}: {}", source.name(), self.message);
+            let _ = writeln!(out, "{}: {severity}: {message}", source.name());
             self.render_help("", out);
             return;
         };
         let at = source.locate(span.start);
-        let _ = writeln!(out, "{}:{}:{}: {severity}: {}", at.name, at.line, at.column, self.message);
+        let _ = writeln!(out, "{}:{}:{}: {severity}: {message}", at.name, at.line, at.column);
         let number = at.line.to_string();
         let margin = " ".repeat(number.len());
 
@@ -178,6 +180,7 @@ impl Diagnostic {
 
     fn render_help(&self, margin: &str, out: &mut String) {
         if let Some(help) = &self.help {
+            let help: String = help.chars().map(printable).collect();
             let _ = writeln!(out, "{margin}= {help}");
         }
     }
@@ -198,9 +201,11 @@ fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
         return None;
     }
     let name = name.to_lowercase();
-    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    let length = name.chars().count();
+    let allowed = (length / 3).clamp(1, 3);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(length) <= allowed)
         .map(|candidate| (strsim::osa_distance(&name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

@@ -2,7 +2,7 @@
 
 use super::diagnostic::Diagnostics;
 use super::lexer::{Lexer, Token};
-use super::source::{Source, Span, Text};
+use super::source::{Piece, Source, Span, Text};
 use std::cell::Cell;
 use std::collections::HashMap;
 
@@ -19,6 +19,8 @@ pub(crate) struct Value {
     pub(crate) kind: Kind,
     /// Where it stands.
     pub(crate) span: Span,
+    /// Where the parts of a string stand that was put together; none for others.
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// A single value or a list.
@@ -33,10 +35,16 @@ pub(crate) enum Kind {
 }
 
 impl Value {
+    /// A value at a place.
+    pub(crate) fn new(kind: Kind, span: Span) -> Value {
+        Value { kind, span, pieces: Vec::new() }
+    }
+
     /// The text of a single value, number or string: stock xl does not tell them apart.
     pub(crate) fn atom(&self) -> Option<Text<'_>> {
         match &self.kind {
             Kind::Number(text) => Some(Text::new(text, self.span)),
+            Kind::String(text) if !self.pieces.is_empty() => Some(Text::of_pieces(text, self.span, &self.pieces)),
             Kind::String(text) => {
                 // Within the quotes, if there are any in the source.
                 let inner = Span::new(self.span.start + 1, self.span.end.saturating_sub(1));
@@ -131,6 +139,7 @@ impl Settings {
                 text.push_str(&more);
                 // The parts stand in two places: what is wrong with the whole is shown at the added one.
                 setting.value.span = span;
+                setting.value.pieces.clear();
             }
             (kind, _) => {
                 let was = if matches!(kind, Kind::List(_)) { "a list" } else { "a single value" };
@@ -242,7 +251,7 @@ impl Parser<'_> {
                 }
                 _ => return Err(self.expected(if open.is_empty() { "a value" } else { "a value or `]'" })),
             };
-            let value = Value { kind, span: self.span };
+            let value = Value::new(kind, self.span);
             self.advance()?;
             if let Some(value) = self.close(value, &mut open)? {
                 return Ok(value);
@@ -267,7 +276,7 @@ impl Parser<'_> {
             } else if self.token != Token::Close {
                 return Err(self.expected("`,' or `]'"));
             }
-            value = Value { kind: Kind::List(items), span: Span::new(start, self.span.end) };
+            value = Value::new(Kind::List(items), Span::new(start, self.span.end));
             self.advance()?;
         }
     }

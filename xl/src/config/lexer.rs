@@ -156,7 +156,11 @@ impl<'a> Lexer<'a> {
         self.skip_while(|b| !b.is_ascii_whitespace() && b != b'=');
         let span = Span::new(start, self.at);
         let word = printable(&self.text_from(start));
+        let follows_number = start > 0 && self.bytes[start - 1].is_ascii_digit();
         let help = match first {
+            b'A'..=b'Z' if word == "True" || word == "False" => Some("yes is 1, no is 0"),
+            b'A'..=b'Z' if follows_number => Some("a number has no unit; sizes of memory are in MiB"),
+            b'/' => Some("text goes in quotes"),
             b'A'..=b'Z' => Some("names are lower-case letters, digits, `_' and `.'; text goes in quotes"),
             b'(' | b')' | b'+' | b'-' | b'.' | b':' => {
                 Some("this is not a program: a setting is `key = value`, with a number, a quoted string or a [list]")

@@ -3,10 +3,32 @@
 use libxl::types::{DiskBackend, DiskFormat, DomainConfig, TypeInfo};
 use std::path::Path;
 
+/// What there is of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A file or a device.
+    File,
+}
+
+impl Found {
+    /// What is wrong with it where a file or a device is needed.
+    fn problem(self, path: &str) -> Option<String> {
+        match self {
+            Found::Nothing => Some(format!("there is no {path}")),
+            Found::Directory => Some(format!("{path} is a directory")),
+            Found::File => None,
+        }
+    }
+}
+
 /// What of the host a configuration may name; a value of it is the host itself, or a pretended one.
 pub(crate) trait Host {
-    /// Whether there is a file or device of this path.
-    fn has_file(&self, path: &Path) -> bool;
+    /// What there is of this path.
+    fn find(&self, path: &Path) -> Found;
     /// Whether there is a network bridge of this name; `None` if that cannot be told.
     fn has_bridge(&self, name: &str) -> Option<bool>;
     /// Whether a domain has this name; `None` if that cannot be told.
@@ -33,7 +55,7 @@ fn files(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
     let mut named = vec![
         ("kernel", &build.kernel),
         ("ramdisk", &build.ramdisk),
-        ("device_tree", &build.device_tree),
+        ("bootloader", &build.bootloader),
         ("device_model_override", &build.device_model),
         ("stubdomain_kernel", &build.stubdomain_kernel),
         ("stubdomain_ramdisk", &build.stubdomain_ramdisk),
@@ -49,8 +71,9 @@ fn files(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
         _ => {}
     }
     for (key, path) in named {
-        if let Some(path) = path.as_deref().filter(|path| path.starts_with('/') && !host.has_file(Path::new(path))) {
-            problems.push(format!("{key}: there is no {path}"));
+        let path = path.as_deref().filter(|path| path.starts_with('/'));
+        if let Some(problem) = path.and_then(|path| host.find(Path::new(path)).problem(path)) {
+            problems.push(format!("{key}: {problem}"));
         }
     }
 }
@@ -66,10 +89,10 @@ fn disks(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
             && served_here(&disk.backend_domname)
             && by_path
             && !of_its_own
-            && !host.has_file(Path::new(target))
+            && let Some(problem) = host.find(Path::new(target)).problem(target)
         {
             let vdev = disk.vdev.as_deref().unwrap_or_default();
-            problems.push(format!("disk {vdev}: there is no {target}"));
+            problems.push(format!("disk {vdev}: {problem}"));
         }
     }
 }
@@ -91,12 +114,16 @@ mod tests {
     use super::*;
     use libxl::types::{DeviceDisk, DeviceNic};
 
-    /// Has /there and bridge0, and a domain `taken`.
+    /// Has the file /there, the directory /directory, bridge0, and a domain `taken`.
     struct Pretended;
 
     impl Host for Pretended {
-        fn has_file(&self, path: &Path) -> bool {
-            path == Path::new("/there")
+        fn find(&self, path: &Path) -> Found {
+            match path.to_str() {
+                Some("/there") => Found::File,
+                Some("/directory") => Found::Directory,
+                _ => Found::Nothing,
+            }
         }
         fn has_bridge(&self, name: &str) -> Option<bool> {
             Some(name == "bridge0")
@@ -116,13 +143,14 @@ mod tests {
         config.c_info.name = Some("taken".into());
         config.b_info.kernel = Some("/gone".into());
         config.b_info.ramdisk = Some("/there".into());
-        config.disks = vec![disk("/there"), disk("/gone")];
+        config.disks = vec![disk("/there"), disk("/gone"), disk("/directory")];
         config.nics = vec![DeviceNic { bridge: Some("bridge0".into()), ..DeviceNic::default() }, DeviceNic::default()];
         assert_eq!(
             problems(&config, &Pretended),
             [
                 "kernel: there is no /gone",
                 "disk xvda: there is no /gone",
+                "disk xvda: /directory is a directory",
                 "vif 1: there is no bridge xenbr0 (libxl's default)",
                 "there is already a domain `taken'"
             ]

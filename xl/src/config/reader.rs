@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grammar::{Setting, Settings, Value};
+use super::keys;
 use super::number;
 use super::source::{Span, Text};
 use libxl::types::DefBool;
@@ -60,8 +61,9 @@ impl<'a> Reader<'a> {
                 "no" | "false" | "off" => Some("no is 0"),
                 _ => None,
             };
+            let about = keys::find(key).map(|known| format!("`{key}' is a number: {}", known.about));
             let found = self.wrong_kind(setting, "not a valid number");
-            if let Some(help) = help {
+            if let Some(help) = help.map(str::to_string).or(about) {
                 found.help(help);
             }
         }

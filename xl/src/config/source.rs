@@ -102,6 +102,29 @@ impl Source {
     }
 }
 
+/// A part of a text that stands in the source elsewhere than the rest of it: TOML has the parameters of a device as
+/// keys and values, xl.cfg as one string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Where in the text.
+    pub(crate) range: Range<usize>,
+    /// Where in the source.
+    pub(crate) span: Span,
+}
+
+impl Piece {
+    /// The place of an offset within the text that is on this piece: exact, if the source holds these very bytes.
+    fn place(&self, offset: usize) -> Span {
+        match self.span.end - self.span.start == self.range.len() {
+            true => {
+                let at = self.span.start + offset - self.range.start;
+                Span::new(at, at)
+            }
+            false => self.span,
+        }
+    }
+}
+
 /// A piece of a value that knows where in the source it stands, so that a sub-syntax can point at its own parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
@@ -112,24 +135,40 @@ pub(crate) struct Text<'a> {
     /// Whether the source holds these very bytes: not so if the string has escapes, and then every part of it is
     /// reported at the place of the whole.
     exact: bool,
+    /// Where its parts stand, if not together; in their order.
+    pieces: &'a [Piece],
+    /// The offset of this text in that of the pieces.
+    offset: usize,
 }
 
 impl<'a> Text<'a> {
     /// A text at a place. It is divisible if the place holds exactly this text.
     pub(crate) fn new(text: &'a str, span: Span) -> Text<'a> {
-        Text { text, span, exact: span.end - span.start == text.len() }
+        Text { text, span, exact: span.end - span.start == text.len(), pieces: &[], offset: 0 }
+    }
+
+    /// A text whose parts stand at places of their own, and the place of the whole.
+    pub(crate) fn of_pieces(text: &'a str, span: Span, pieces: &'a [Piece]) -> Text<'a> {
+        Text { text, span, exact: false, pieces, offset: 0 }
     }
 
     /// The part with these byte offsets, which have to be on character boundaries.
     fn part(self, range: Range<usize>) -> Text<'a> {
         let text = self.text.get(range.clone()).unwrap_or_default();
-        match self.exact {
-            true => {
-                let start = self.span.start + range.start;
-                Text { text, span: Span::new(start, start + text.len()), exact: true }
-            }
-            false => Text { text, ..self },
-        }
+        let offset = self.offset + range.start;
+        let span = match self.exact {
+            true => Span::new(self.span.start + range.start, self.span.start + range.start + text.len()),
+            false => self.span_of_pieces(offset, offset + text.len()).unwrap_or(self.span),
+        };
+        Text { text, span, offset, ..self }
+    }
+
+    /// From the piece that one offset is on to that of the other.
+    fn span_of_pieces(self, start: usize, end: usize) -> Option<Span> {
+        let after = |offset: usize| self.pieces.get(self.pieces.partition_point(|piece| piece.range.end < offset));
+        let first = after(start + 1).filter(|piece| piece.range.start <= start)?;
+        let last = after(end).filter(|piece| piece.range.start < end)?;
+        Some(Span::new(first.place(start).start, last.place(end).end))
     }
 
     /// From this offset on.
@@ -199,6 +238,19 @@ mod tests {
         assert_eq!(parts, [("a=1", 10), ("b=2", 16)]);
         let (key, value) = text.split_once('=').unwrap();
         assert_eq!((key.text, value.span.start), ("a", 12));
+    }
+
+    #[test]
+    fn parts_of_pieces_are_at_their_places() {
+        // a = "1", then "b\tb" in place of the key's name.
+        let pieces = [(0..1, 20, 21), (2..3, 25, 26), (4..7, 30, 36)];
+        let pieces = pieces.map(|(range, start, end)| Piece { range, span: Span::new(start, end) });
+        let text = Text::of_pieces("a=1,b\tb", Span::new(10, 40), &pieces);
+        let places: Vec<_> = text.tokens(&[',']).map(|t| (t.span.start, t.span.end)).collect();
+        assert_eq!(places, [(20, 26), (30, 36)]);
+        let (key, value) = text.to(3).split_once('=').unwrap();
+        assert_eq!((key.span, value.span), (Span::new(20, 21), Span::new(25, 26)));
+        assert_eq!(text.from(6).span, Span::new(30, 36));
     }
 
     #[test]

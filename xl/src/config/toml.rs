@@ -7,7 +7,8 @@ use super::diagnostic::Diagnostics;
 use super::grammar::{Kind, Settings, Value};
 use super::keys::{self, Item, ItemForm, Shape};
 use super::lexer;
-use super::source::{Source, Span};
+use super::source::{Piece, Source, Span};
+use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -78,7 +79,7 @@ impl Lowering<'_> {
                 _ => self.atom(value)?,
             });
         }
-        Ok(Value { kind: Kind::List(items), span })
+        Ok(Value::new(Kind::List(items), span))
     }
 
     fn atom(&mut self, value: &Spanned<DeValue<'_>>) -> Result<Value, Reported> {
@@ -98,7 +99,7 @@ impl Lowering<'_> {
                 return self.refuse(span_of(value), "a single value is expected here");
             }
         };
-        Ok(Value { kind, span: span_of(value) })
+        Ok(Value::new(kind, span_of(value)))
     }
 
     fn refuse<T>(&mut self, span: Span, message: &str) -> Result<T, Reported> {
@@ -108,36 +109,33 @@ impl Lowering<'_> {
 
     /// One device, from its table to what xl.cfg has for it.
     fn item(&mut self, table: &DeTable<'_>, item: Item, span: Span) -> Result<Value, Reported> {
-        let kind = match item.form {
-            ItemForm::Pairs | ItemForm::PairsWithFlags => Kind::String(self.pairs(table, item)?.join(",")),
-            ItemForm::List => {
-                let pairs = self.pairs(table, item)?;
-                Kind::List(pairs.into_iter().map(|pair| Value { kind: Kind::String(pair), span }).collect())
-            }
-            ItemForm::Cards => {
-                let mut parts = Vec::new();
-                self.part("card", table, item, &mut parts)?;
-                Kind::List(parts.into_iter().map(|part| Value { kind: Kind::String(part), span }).collect())
-            }
-        };
-        Ok(Value { kind, span })
+        if let ItemForm::Pairs | ItemForm::PairsWithFlags = item.form {
+            return Ok(Spec::joined(self.pairs(table, item)?, ",").into_value(span));
+        }
+        let mut strings = Vec::new();
+        match item.form {
+            ItemForm::Cards => self.part(Spec::new("card", span), table, item, &mut strings)?,
+            _ => strings = self.pairs(table, item)?,
+        }
+        let strings = strings.into_iter().map(|spec| spec.into_value(span)).collect();
+        Ok(Value::new(Kind::List(strings), span))
     }
 
     /// A sound card, its PCM devices and their streams: `card`, `pcm`, `stream`.
-    fn part(&mut self, kind: &str, table: &DeTable<'_>, item: Item, parts: &mut Vec<String>) -> Result<(), Reported> {
-        let mut spec = vec![kind.to_string()];
+    fn part(&mut self, kind: Spec, table: &DeTable<'_>, item: Item, parts: &mut Vec<Spec>) -> Result<(), Reported> {
+        let mut part = vec![kind];
         let mut inner = Vec::new();
         for (key, value) in table.iter() {
             match (key.get_ref().as_ref(), value.get_ref()) {
-                ("pcm" | "stream", DeValue::Array(array)) => inner.push((key.get_ref().to_string(), array)),
-                (name, _) => spec.push(self.pair(name, span_of(key), value, item)?),
+                ("pcm" | "stream", DeValue::Array(array)) => inner.push((key, array)),
+                _ => part.push(self.pair(key, value, item)?),
             }
         }
-        parts.push(spec.join(", "));
-        for (kind, array) in inner {
+        parts.push(Spec::joined(part, ", "));
+        for (key, array) in inner {
             for value in array.iter() {
                 match value.get_ref() {
-                    DeValue::Table(table) => self.part(&kind, table, item, parts)?,
+                    DeValue::Table(table) => self.part(Spec::new(key.get_ref(), span_of(key)), table, item, parts)?,
                     _ => return self.refuse(span_of(value), "a table is expected here"),
                 }
             }
@@ -146,49 +144,97 @@ impl Lowering<'_> {
     }
 
     /// The pairs of a table, a disk's target last.
-    fn pairs(&mut self, table: &DeTable<'_>, item: Item) -> Result<Vec<String>, Reported> {
+    fn pairs(&mut self, table: &DeTable<'_>, item: Item) -> Result<Vec<Spec>, Reported> {
         let mut pairs = Vec::new();
         let mut target = None;
         for (key, value) in table.iter() {
-            let name = key.get_ref().as_ref();
-            let pair = self.pair(name, span_of(key), value, item)?;
-            if item.keys == keys::DISK && name == "target" { target = Some(pair) } else { pairs.push(pair) }
+            let pair = self.pair(key, value, item)?;
+            match item.keys == keys::DISK && key.get_ref() == "target" {
+                true => target = Some(pair),
+                false => pairs.push(pair),
+            }
         }
         pairs.extend(target);
-        pairs.retain(|pair| !pair.is_empty());
+        pairs.retain(|pair| !pair.text.is_empty());
         Ok(pairs)
     }
 
-    fn pair(&mut self, name: &str, place: Span, value: &Spanned<DeValue<'_>>, item: Item) -> Result<String, Reported> {
+    fn pair(
+        &mut self,
+        key: &Spanned<Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        item: Item,
+    ) -> Result<Spec, Reported> {
+        let name = key.get_ref().as_ref();
         let shape = item.keys.iter().find(|(known, _)| *known == name).map(|(_, shape)| *shape);
         if let (DeValue::Boolean(on), Some(Shape::Bool), ItemForm::Pairs) = (value.get_ref(), shape, item.form) {
-            return Ok(flag(name, *on));
+            return Ok(Spec::new(&flag(name, *on), span_of(key)));
         }
         if name.contains(['=', ',', ' ']) {
-            return self.refuse(place, "there is no such key");
+            return self.refuse(span_of(key), "there is no such key");
         }
         let text = match (value.get_ref(), shape) {
             (DeValue::Array(array), Some(Shape::Joined(separator))) => {
                 let mut texts = Vec::new();
                 for value in array.iter() {
-                    texts.push(self.atom_text(value)?);
+                    texts.push(self.text(value)?);
                 }
-                texts.join(separator)
+                Spec::joined(texts, separator)
             }
-            _ => self.atom_text(value)?,
+            _ => self.text(value)?,
         };
         // Only a disk's target goes to the end of the string; a list of strings has no commas of its own.
-        if text.contains(',') && item.form != ItemForm::List && (item.keys != keys::DISK || name != "target") {
-            return self.refuse(span_of(value), "a comma cannot be part of this value");
+        let is_virtio_type = item.keys == keys::VIRTIO && name == "type" && text.text.starts_with("virtio");
+        let may_have_comma = item.form == ItemForm::List || item.keys == keys::DISK && name == "target";
+        match text.text.contains(',') {
+            true if !may_have_comma && !is_virtio_type => {
+                return self.refuse(span_of(value), "a comma cannot be part of this value");
+            }
+            false if is_virtio_type => return self.refuse(span_of(value), "this type is virtio,deviceN"),
+            _ => {}
         }
-        Ok(format!("{name}={text}"))
+        Ok(Spec::joined(vec![Spec::new(name, span_of(key)), text], "="))
     }
 
-    fn atom_text(&mut self, value: &Spanned<DeValue<'_>>) -> Result<String, Reported> {
-        match self.atom(value)?.kind {
-            Kind::Number(text) | Kind::String(text) => Ok(text),
-            Kind::List(_) => Err(Reported),
+    /// The text of a single value.
+    fn text(&mut self, value: &Spanned<DeValue<'_>>) -> Result<Spec, Reported> {
+        let value = self.atom(value)?;
+        value.atom().map(|text| Spec::new(text.text, text.span)).ok_or(Reported)
+    }
+}
+
+/// A specification as xl.cfg has it, put together from keys and values of TOML.
+#[derive(Default)]
+struct Spec {
+    text: String,
+    pieces: Vec<Piece>,
+}
+
+impl Spec {
+    fn new(text: &str, span: Span) -> Spec {
+        Spec { text: text.to_string(), pieces: vec![Piece { range: 0..text.len(), span }] }
+    }
+
+    fn joined(specs: Vec<Spec>, separator: &str) -> Spec {
+        let mut joined = Spec::default();
+        for (n, spec) in specs.into_iter().enumerate() {
+            if n > 0 {
+                joined.text.push_str(separator);
+            }
+            let start = joined.text.len();
+            joined.text.push_str(&spec.text);
+            joined.pieces.extend(
+                spec.pieces
+                    .into_iter()
+                    .map(|piece| Piece { range: piece.range.start + start..piece.range.end + start, ..piece }),
+            );
         }
+        joined
+    }
+
+    /// The value that this is in xl.cfg; the span is that of the table.
+    fn into_value(self, span: Span) -> Value {
+        Value { kind: Kind::String(self.text), span, pieces: self.pieces }
     }
 }
 
@@ -241,6 +287,10 @@ mod tests {
             ok("vif = ['bridge=a', { bridge = 'b', mtu = 9000 }]\n"),
             "vif = [ \"bridge=a\", \"bridge=b,mtu=9000\" ]\n"
         );
+        assert_eq!(
+            ok("[[virtio]]\ntransport = 'mmio'\ntype = 'virtio,device22'\n"),
+            "virtio = [ \"transport=mmio,type=virtio,device22\" ]\n"
+        );
         assert_eq!(ok("[[vdispl]]\nconnectors = ['a:1x2', 'b:3x4']\n"), "vdispl = [ \"connectors=a:1x2;b:3x4\" ]\n");
         assert_eq!(
             ok("[[vnuma]]\nsize = 512\nvcpus = [0, '2-3']\n"),
@@ -250,6 +300,19 @@ mod tests {
             ok("[[vsnd]]\nshort-name = 'c'\n[[vsnd.pcm]]\nname = 'p'\n[[vsnd.pcm.stream]]\ntype = 'p'\n"),
             "vsnd = [ [ \"card, short-name=c\", \"pcm, name=p\", \"stream, type=p\" ] ]\n"
         );
+    }
+
+    /// What is wrong with a parameter is shown at its own line.
+    #[test]
+    fn parameters_have_places() {
+        let text = "[[vif]]\nbrige = 'x'\nmac = '00:16'\n";
+        let source = Source::new("t.toml", text.as_bytes());
+        let mut settings = Settings::default();
+        parse(&source, &mut settings, &mut Diagnostics::new(false));
+        let list = settings.get("vif").unwrap().value.list().unwrap();
+        let parameters: Vec<_> = list[0].atom().unwrap().tokens(&[',']).collect();
+        assert_eq!(source.slice(parameters[0].span), "brige = 'x");
+        assert_eq!(source.slice(parameters[1].split_once('=').unwrap().1.span), "00:16");
     }
 
     #[test]

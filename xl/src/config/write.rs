@@ -124,11 +124,7 @@ fn toml_string(text: &str) -> String {
 fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
     let specs: Vec<String> = match (item.form, &value.kind) {
         (ItemForm::Pairs, Kind::String(spec)) if item.keys == keys::DISK => named_disk(spec)?,
-        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => spec
-            .split(',')
-            .map(|piece| piece.trim_start_matches(' ').to_string())
-            .filter(|piece| !piece.is_empty())
-            .collect(),
+        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => parameters(spec, item),
         (ItemForm::List, Kind::List(items)) => {
             items.iter().map(|v| v.atom().map(|t| t.text.to_string())).collect::<Option<_>>()?
         }
@@ -157,6 +153,17 @@ fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
         pairs.push((key.to_string(), text));
     }
     (!pairs.is_empty()).then_some(pairs)
+}
+
+/// The parameters of a specification. In a virtio device's type there is a comma.
+fn parameters(spec: &str, item: Item) -> Vec<String> {
+    let mut pieces = spec.split(',').map(|piece| piece.trim_start_matches(' ')).filter(|piece| !piece.is_empty());
+    let mut parameters = Vec::new();
+    while let Some(piece) = pieces.next() {
+        let number = if item.keys == keys::VIRTIO && piece.starts_with("type=virtio") { pieces.next() } else { None };
+        parameters.push(number.map_or(piece.to_string(), |number| format!("{piece},{number}")));
+    }
+    parameters
 }
 
 /// Without the blanks that xl skips before a parameter.
