@@ -35,6 +35,9 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T> {
     Ok(value)
 }
 
+/// Enough blanks for the depth that is usual.
+const BLANKS: &[u8] = &[b' '; 32];
+
 /// yajl's `beautify` form, in which an empty object or array takes two lines.
 #[derive(Default)]
 struct Beautify {
@@ -63,7 +66,13 @@ impl Beautify {
     }
 
     fn indent<W: Write + ?Sized>(&self, writer: &mut W) -> io::Result<()> {
-        (0..self.depth).try_for_each(|_| writer.write_all(b"    "))
+        let mut width = self.depth * 4;
+        while width > 0 {
+            let part = width.min(BLANKS.len());
+            writer.write_all(&BLANKS[..part])?;
+            width -= part;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 //! On x86 they are read and shown all the same, as stock xl does, but no guest that asks for one is created.
 
 use super::cpurange;
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, FAILED};
 use super::items;
 use super::keys;
 use super::reader::Reader;
@@ -12,9 +12,6 @@ use libxl::types::{
     ArmSci, DeviceVirtio, DomainBuildInfo, DomainConfig, GicVersion, SveType, TeeType, UnknownName, VuartType,
 };
 use std::str::FromStr;
-
-/// libxl's ERROR_FAIL as an exit status.
-const FAILED: i32 = 3;
 
 /// Xen has no more colours of the last-level cache (its `CONFIG_LLC_COLORS_ORDER` is at most 10).
 const MAX_COLORS: usize = 1 << 10;

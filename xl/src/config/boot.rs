@@ -1,12 +1,10 @@
 //! What a guest boots: kernel, ramdisk, command line, bootloader, firmware (xl.cfg(5), "Direct Kernel Boot",
 //! "Non direct Kernel Boot").
 
+use super::diagnostic::FAILED;
 use super::items;
 use super::reader::Reader;
 use libxl::types::{BiosType, DomainBuildInfo, HvmInfo};
-
-/// libxl's ERROR_FAIL as an exit status.
-const FAILED: i32 = 3;
 
 /// Reads what all guests have.
 pub(crate) fn read(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {

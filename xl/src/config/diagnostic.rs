@@ -3,6 +3,9 @@
 use super::source::{Source, Span};
 use std::fmt::Write;
 
+/// libxl's `ERROR_FAIL` as an exit status, which stock xl has for some errors where it has 1 for others.
+pub(crate) const FAILED: i32 = 3;
+
 /// How many findings are kept; the rest are only counted, so that junk input cannot fill the memory.
 const MAX_KEPT: usize = 100;
 
@@ -118,6 +121,7 @@ impl Diagnostics {
     }
 
     /// The findings, but at most a hundred of each severity.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.kept.iter()
     }

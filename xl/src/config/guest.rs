@@ -4,7 +4,7 @@ use super::arm;
 use super::boot;
 use super::cpuid;
 use super::devices;
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, FAILED};
 use super::disk;
 use super::form::Form;
 use super::grammar::{Settings, Value};
@@ -27,9 +27,6 @@ use libxl::types::{
     ActionOnShutdown, DeviceDtdev, DeviceModelVersion, DevicePci, DeviceUsbctrl, DeviceUsbdev, DeviceVkb, DeviceVsnd,
     DomainBuildInfo, DomainConfig, DomainType, MsVmGenid, RdmReserve, RdmReservePolicy, TypeInfo, Uuid,
 };
-
-/// libxl's ERROR_FAIL as an exit status.
-const FAILED: i32 = 3;
 
 /// What a guest's configuration is read against.
 pub(crate) struct Environment<'a> {

@@ -8,24 +8,9 @@ use libxl::types::{DomainBuildInfo, IomemRange, IoportRange};
 
 /// Reads all three.
 pub(crate) fn read(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
-    build.ioports = each(reader, "ioports", ioports);
-    build.irqs = each(reader, "irqs", irq);
-    build.iomem = each(reader, "iomem", iomem);
-}
-
-/// Reads each item of a list; one that is a list itself is an error.
-fn each<T>(reader: &mut Reader<'_>, key: &str, parse: fn(Text<'_>, &mut Diagnostics) -> Option<T>) -> Vec<T> {
-    let Some(list) = reader.list(key) else { return Vec::new() };
-    let mut found = Vec::new();
-    for value in list {
-        match value.atom() {
-            Some(text) => found.extend(parse(text, reader.diagnostics)),
-            None => {
-                reader.diagnostics.error(value.span, format!("`{key}' takes single values"));
-            }
-        }
-    }
-    found
+    build.ioports = reader.each("ioports", ioports);
+    build.irqs = reader.each("irqs", irq);
+    build.iomem = reader.each("iomem", iomem);
 }
 
 /// `first` or `first-last`, hexadecimal.

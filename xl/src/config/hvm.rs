@@ -1,7 +1,7 @@
 //! What only HVM guests have: the emulated PC (xl.cfg(5), "Fully-virtualised (HVM) Guest Specific Options").
 
 use super::boot;
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, FAILED};
 use super::grammar::Value;
 use super::graphics;
 use super::items;
@@ -9,9 +9,6 @@ use super::later;
 use super::reader::Reader;
 use super::source::Text;
 use libxl::types::{Bitmap, DomainBuildInfo, HvmInfo, MsVmGenid, VendorDevice, ViridianEnlightenment};
-
-/// libxl's ERROR_FAIL as an exit status.
-const FAILED: i32 = 3;
 
 /// The least and the most of the hole below 4 GiB, in MiB (Xen's `HVM_BELOW_4G_MMIO_LENGTH` and `_START`).
 const MMIO_HOLE_MIB: std::ops::RangeInclusive<u64> = 256..=3840;

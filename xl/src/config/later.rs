@@ -2,9 +2,8 @@
 //! has nothing for them. Those for Arm are in `arm.rs`.
 
 use super::diagnostic::Diagnostics;
-use super::grammar::Value;
 use super::items;
-use super::keys::{self, Guests, Status};
+use super::keys::{self, Guests, Key, Status};
 use super::number;
 use super::reader::Reader;
 use super::source::Text;
@@ -30,7 +29,7 @@ pub(crate) fn platform(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
 pub(crate) fn hvm(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
     reader.set_switch("hvm_pirq", &mut hvm.pirq);
     reader.set_switch("xen_platform_pci_bar_uc", &mut hvm.xen_platform_pci_bar_uc);
-    hvm.smbios = each(reader, "smbios", smbios);
+    hvm.smbios = reader.each("smbios", smbios);
     if hvm.smbios.iter().filter(|string| string.key == Some(SmbiosType::Oem)).count() > MAX_OEM_STRINGS {
         let message = format!("there can be {MAX_OEM_STRINGS} oem strings");
         reader.diagnostics.error(reader.span("smbios"), message);
@@ -38,24 +37,8 @@ pub(crate) fn hvm(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
 }
 
 fn xenstore_quota(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
-    let quota = each(reader, "xenstore_quota", quota);
+    let quota = reader.each("xenstore_quota", quota);
     build.xenstore_quota = (!quota.is_empty()).then_some(XsQuotaList { quota });
-}
-
-/// Reads each string of a list; what is no string is an error.
-fn each<T>(reader: &mut Reader<'_>, key: &str, parse: fn(Text<'_>, &mut Diagnostics) -> Option<T>) -> Vec<T> {
-    if !reader.has(key) {
-        return Vec::new();
-    }
-    let list: &[Value] = reader.list(key).unwrap_or_default();
-    let mut one = |value: &Value| match value.atom() {
-        Some(text) => parse(text, reader.diagnostics),
-        None => {
-            reader.diagnostics.error(value.span, format!("`{key}' is a list of strings"));
-            None
-        }
-    };
-    list.iter().filter_map(&mut one).collect()
 }
 
 /// `name=number`
@@ -84,11 +67,10 @@ fn smbios(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Smbios> {
 
 /// Tells of the keys that have no effect on Xen 4.17. What is for Arm hosts only is told of by `arm::tell`.
 pub(crate) fn tell(reader: &mut Reader<'_>) {
-    for setting in reader.settings.iter() {
-        let key = keys::find(&setting.name).filter(|key| key.status == Status::Later);
-        if key.is_some_and(|key| key.guests != Guests::Arm || !cfg!(target_arch = "x86_64")) {
-            setting.used.set(true);
-            let message = format!("`{}' {}", setting.name, keys::NEEDS_LATER);
+    let told_of = |key: &&Key| key.guests != Guests::Arm || !cfg!(target_arch = "x86_64");
+    for key in keys::KEYS.iter().filter(|key| key.status == Status::Later).filter(told_of) {
+        if let Some(setting) = reader.settings.get(key.name) {
+            let message = format!("`{}' {}", key.name, keys::NEEDS_LATER);
             reader.diagnostics.ignored(setting.name_span, message);
         }
     }
@@ -132,7 +114,7 @@ mod tests {
             ("xenstore_quota=['nodes']", "not a quota: `nodes'"),
             ("xenstore_quota=['nodes=']", "not a number of 32 bits: `'"),
             ("xenstore_quota=['nodes=4294967296']", "not a number of 32 bits: `4294967296'"),
-            ("xenstore_quota=[['nodes=1']]", "`xenstore_quota' is a list of strings"),
+            ("xenstore_quota=[['nodes=1']]", "`xenstore_quota' takes single values"),
             ("altp2m_count=65536", "65536 is out of range for `altp2m_count'"),
             ("smbios=['oem']", "not an SMBIOS string: `oem'"),
             ("smbios=['oem=']", "not an SMBIOS string: `oem='"),

@@ -1,6 +1,6 @@
 //! Host PCI devices, `[D:]B:D.F[@vslot],key=value...`, and reserved device memory (xl-pci-configuration(5)).
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, FAILED};
 use super::keys;
 use super::number;
 use super::source::Text;
@@ -8,8 +8,6 @@ use libxl::types::{DevicePci, RdmReserve, RdmReservePolicy, RdmReserveStrategy};
 
 /// Stock xl's exit status for a PCI device that it cannot read (libxl's ERROR_INVAL).
 const INVALID: i32 = 6;
-/// Stock xl's exit status for an unknown policy (libxl's ERROR_FAIL).
-const FAILED: i32 = 3;
 
 /// All functions of a slot (`LIBXL_PCI_FUNC_ALL`).
 const ALL_FUNCTIONS: u32 = !0;

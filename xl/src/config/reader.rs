@@ -158,6 +158,20 @@ impl<'a> Reader<'a> {
         texts
     }
 
+    /// What the items of the key's list stand for; one that is a list itself is an error.
+    pub(crate) fn each<T>(&mut self, key: &str, parse: fn(Text<'_>, &mut Diagnostics) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        for value in self.list(key).unwrap_or_default() {
+            match value.atom() {
+                Some(text) => found.extend(parse(text, self.diagnostics)),
+                None => {
+                    self.diagnostics.error(value.span, format!("`{key}' takes single values"));
+                }
+            }
+        }
+        found
+    }
+
     /// The single values at the start of the key's list, as strings of their own.
     pub(crate) fn strings(&mut self, key: &str) -> Vec<String> {
         self.texts(key).unwrap_or_default().into_iter().map(|t| t.text.to_string()).collect()

@@ -4,7 +4,6 @@ use super::cpurange;
 use super::diagnostic::Diagnostics;
 use super::grammar::Value;
 use super::host::HostFacts;
-use super::items;
 use super::keys;
 use super::reader::Reader;
 use super::source::Text;
@@ -174,11 +173,8 @@ impl NodeParser<'_> {
             "vcpus" => value.tokens(&[',']).for_each(|range| self.vcpus(range, diagnostics)),
             "vdistances" => self.distances(value, diagnostics),
             _ => {
-                let mut ignored = Diagnostics::new(false);
-                items::unknown(key, "a virtual NUMA node", keys::VNUMA, &mut ignored);
-                if let Some(found) = ignored.iter().next() {
-                    diagnostics.ignored(key.span, found.message.to_string());
-                }
+                let found = diagnostics.ignored(key.span, format!("a virtual NUMA node has no option `{}'", key.text));
+                found.did_you_mean(key.text, keys::VNUMA.iter().map(|(name, _)| *name));
             }
         }
     }
