@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::paths::Paths;
 use crate::xenstore::Client;
-use libxc::Xc;
+use libxc::{DomId, Xc};
 use std::cell::OnceCell;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub struct Ctx {
     pub domid_reuse_timeout: Duration,
     /// What ends waits early; none if nothing does.
     pub cancel: Option<Cancel>,
+    /// The domain that this runs in: domain 0, or a driver domain that serves devices.
+    pub domid: DomId,
     xc: OnceCell<Xc>,
     xs: OnceCell<Client>,
 }
@@ -28,7 +30,14 @@ pub struct Ctx {
 impl Ctx {
     /// A context that has opened nothing yet.
     pub fn new(paths: Paths) -> Ctx {
-        Ctx { paths, domid_reuse_timeout: DOMID_REUSE_TIMEOUT, cancel: None, xc: OnceCell::new(), xs: OnceCell::new() }
+        Ctx {
+            paths,
+            domid_reuse_timeout: DOMID_REUSE_TIMEOUT,
+            cancel: None,
+            domid: DomId(0),
+            xc: OnceCell::new(),
+            xs: OnceCell::new(),
+        }
     }
 
     /// Uses this connection to xenstore instead of opening one.

@@ -10,6 +10,7 @@ pub mod domid_history;
 pub mod error;
 pub mod event;
 pub mod exec;
+pub mod gc;
 pub mod host;
 pub mod lock;
 pub mod logfile;

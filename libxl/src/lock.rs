@@ -39,6 +39,25 @@ impl LockFile {
             }
         }
     }
+
+    /// Takes a lock that a process left when it crashed: the file is there, and nobody holds it.
+    pub fn take_stale(path: &Path) -> Result<Option<LockFile>> {
+        Ok(stale(path)?.map(|file| LockFile { path: path.to_owned(), _locked: file }))
+    }
+
+    /// Whether a process left this lock when it crashed.
+    pub fn is_stale(path: &Path) -> Result<bool> {
+        Ok(stale(path)?.is_some())
+    }
+}
+
+/// Locks a file that is there and that nobody has locked.
+fn stale(path: &Path) -> io::Result<Option<File>> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    Ok((try_flock(&file)? && is_at(&file, path)?).then_some(file))
 }
 
 impl Drop for LockFile {

@@ -122,6 +122,11 @@ impl Userdata {
         Ok(())
     }
 
+    /// Whether a configuration was stored: the last step of making a domain.
+    pub fn has_config(&self) -> bool {
+        self.path('d', CONFIG).exists()
+    }
+
     /// The domain's configuration as its last change left it.
     ///
     /// # Errors

@@ -4,11 +4,13 @@ mod autoballoon;
 mod cli;
 mod cmd;
 mod config;
+mod daemon;
 mod failure;
 mod handover;
 mod log;
 mod monitor;
 mod output;
+mod pidfile;
 mod saved;
 mod saved_file;
 mod session;
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
 fn run() -> Result<u8, Failure> {
     if let Some((domid, name)) = monitor::asked_for(std::env::args_os()) {
         return monitor::run(domid, &name).map(|()| 0);
+    }
+    if let Some(pidfile) = cmd::devd::asked_for(std::env::args_os()) {
+        return cmd::devd::run_in_background(pidfile.as_deref()).map(|()| 0);
     }
     match cli::parse(std::env::args_os())? {
         Call::Print(text, status) => output::print(&text).map(|()| status),

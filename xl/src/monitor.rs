@@ -1,12 +1,12 @@
 //! The process that stays with a domain: it waits until the domain shuts down and does what the
 //! configuration says (`on_poweroff=` and its kin), until the domain is gone.
 //!
-//! `xl create` starts it as another run of the program, small and with nothing inherited; a pipe tells
-//! whether it got as far as waiting. Its words go to `/var/log/xen/xl-NAME.log`, as stock xl's do.
+//! `xl create` starts it as a daemon. Its words go to `/var/log/xen/xl-NAME.log`, as stock xl's do.
 
 use crate::autoballoon;
 use crate::cli::Globals;
 use crate::config::load;
+use crate::daemon;
 use crate::failure::Failure;
 use crate::output::say;
 use crate::session::Session;
@@ -20,16 +20,11 @@ use libxl::userdata::Userdata;
 use libxl::xenstore::Watch;
 use libxl::{Ctx, event, logfile};
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
-use std::io::{BufRead, BufReader};
+use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 
 /// The first argument of a run of the program that is a monitor. No command can have this name.
 const MARK: &str = "--domain-monitor";
-/// What the monitor says when it waits.
-const READY: &str = "ready";
 
 /// Who stays with a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,26 +59,9 @@ pub(crate) fn watch(session: &Session, domid: DomId, name: &str, who: Watching) 
 
 /// Starts a monitor for a domain, and returns when it waits.
 fn start(domid: DomId, name: &str) -> Result<(), Failure> {
-    let failed = |why: &dyn std::fmt::Display| {
+    daemon::start([MARK, &domid.to_string(), name]).map_err(|why| {
         Failure::new(3, format!("starting the monitor of domain {domid}: {why} (the domain runs on without it)"))
-    };
-    let mut monitor = Command::new("/proc/self/exe")
-        .arg0("xl")
-        .args([MARK, &domid.to_string(), name])
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| failed(&e))?;
-    let mut answer = String::new();
-    if let Some(pipe) = monitor.stdout.take() {
-        BufReader::new(pipe).read_line(&mut answer).map_err(|e| failed(&e))?;
-    }
-    match answer.trim_end() {
-        READY => Ok(()),
-        "" => Err(failed(&"it ended without a word")),
-        why => Err(failed(&why)),
-    }
+    })
 }
 
 /// The domain and its name, if this run of the program is a monitor.
@@ -94,24 +72,13 @@ pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> Option<(Dom
     Some((DomId(domid), argv.next()?.to_string_lossy().into_owned()))
 }
 
-/// The life of a monitor: a session of its own, a log, the wait.
+/// The life of a monitor: a log, the wait.
 pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
     let session = Session::new(Globals::default());
-    // Known to `ps` and `pgrep` by the name of the program, whatever path it was started by.
-    let _ = nix::sys::prctl::set_name(c"xl");
-    // The leader of a session already has what this is for.
-    let _ = nix::unistd::setsid();
-    let prepared = logfile::create(&session.ctx, &format!("xl-{name}"))
-        .and_then(|(log, _)| Ok((log, session.ctx.xs()?.watch("@releaseDomain")?)));
-    let (log, watch) = match prepared {
-        Ok(prepared) => prepared,
-        Err(e) => {
-            println!("{e}");
-            return Err(Failure::silent(1));
-        }
-    };
-    println!("{READY}");
-    take_over_output(&log)?;
+    let watch = daemon::become_one(|| {
+        let (log, _) = logfile::create(&session.ctx, &format!("xl-{name}"))?;
+        Ok((log, session.ctx.xs()?.watch("@releaseDomain")?))
+    })?;
     crate::log::init(&session.globals);
     follow(&session, &watch, domid, name)
 }
@@ -120,12 +87,6 @@ pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
 fn in_foreground(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
     let watch = session.ctx.xs()?.watch("@releaseDomain").map_err(libxl::Error::from)?;
     follow(session, &watch, domid, name)
-}
-
-/// From here on whatever is said goes to the log; the pipe to the parent closes.
-fn take_over_output(log: &File) -> Result<(), Failure> {
-    nix::unistd::dup2_stdout(log).and_then(|()| nix::unistd::dup2_stderr(log)).map_err(libxl::Error::from)?;
-    Ok(())
 }
 
 /// Stays with the domain, and with those that take its place, until there is none.

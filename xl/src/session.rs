@@ -25,7 +25,7 @@ impl Session {
     }
 
     /// The same run, in which ^C and SIGTERM end what is waited for: what was done so far is taken back then.
-    pub(crate) fn cancellable(&self) -> Result<Session, Failure> {
+    pub(crate) fn cancellable(&self) -> libxl::Result<Session> {
         let mut ctx = Ctx::new(self.ctx.paths.clone());
         ctx.cancel = Some(Cancel::on(&[Signal::SIGINT, Signal::SIGTERM])?);
         Ok(Session { globals: self.globals.clone(), ctx })

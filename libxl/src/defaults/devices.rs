@@ -103,6 +103,16 @@ pub fn vtpm(vtpm: &mut DeviceVtpm, host: &dyn HostFacts) -> Result<()> {
     resolve_backend(vtpm.backend_domname.as_deref(), &mut vtpm.backend_domid, host)
 }
 
+/// Finds the backend of a display.
+pub fn vdispl(vdispl: &mut DeviceVdispl, host: &dyn HostFacts) -> Result<()> {
+    resolve_backend(vdispl.backend_domname.as_deref(), &mut vdispl.backend_domid, host)
+}
+
+/// Finds the backend of a sound card.
+pub fn vsnd(vsnd: &mut DeviceVsnd, host: &dyn HostFacts) -> Result<()> {
+    resolve_backend(vsnd.backend_domname.as_deref(), &mut vsnd.backend_domid, host)
+}
+
 /// Checks a channel, and finds its backend.
 fn channel(channel: &mut DeviceChannel, host: &dyn HostFacts) -> Result<()> {
     if channel.name.is_none() {

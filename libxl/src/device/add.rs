@@ -2,7 +2,7 @@
 
 use super::hotplug::{Action, Scripts};
 use super::operation::{self, Operation, Progress};
-use super::{Device, Nodes, TOOLSTACK, XenbusState, write_all};
+use super::{Device, DeviceKind, Nodes, XenbusState, write_all};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{Deadline, Source};
@@ -23,14 +23,15 @@ pub fn add(ctx: &Ctx, devices: &[Nodes]) -> Result<()> {
     operation::run(ctx, connecting.collect::<Result<Vec<_>>>()?)
 }
 
-/// Nobody waits for QEMU, which connects to its devices when it starts, nor for what has no backend in a kernel
-/// (`libxl__device_add`).
+/// Only of these kinds does a backend answer before its guest runs: QEMU connects to its devices when it starts, and
+/// the others are made as they are (`libxl__device_add`).
 fn is_waited_for(device: &Device) -> bool {
-    !device.backend_kind.is_served_by_qemu() && !matches!(device.backend_kind, super::DeviceKind::Pvcalls)
+    use DeviceKind::{Vbd, Vdispl, Vif, Vsnd, Vtpm};
+    matches!(device.backend_kind, Vbd | Vdispl | Vif | Vsnd | Vtpm)
 }
 
 /// One device on its way to being connected.
-struct Add {
+pub(super) struct Add {
     device: Device,
     stage: Stage,
 }
@@ -42,7 +43,8 @@ enum Stage {
 }
 
 impl Add {
-    fn start(ctx: &Ctx, device: Device) -> Result<Add> {
+    /// Waits for the backend of a device whose nodes are written.
+    pub(super) fn start(ctx: &Ctx, device: Device) -> Result<Add> {
         let watch = ctx.xs()?.watch(&format!("{}/state", device.backend_path()))?;
         Ok(Add { device, stage: Stage::Backend(watch, Deadline::after(TIMEOUT)) })
     }
@@ -52,9 +54,9 @@ impl Add {
             watch.take();
             let state = ctx.xs()?.read_optional(watch.path())?;
             if !is_ready(state.as_deref().map(XenbusState::parse))? {
-                return if deadline.passed() { Err(self.no_backend()) } else { Ok(Progress::Waiting) };
+                return if deadline.passed() { Err(self.no_backend(ctx)) } else { Ok(Progress::Waiting) };
             }
-            if self.device.backend_domid != TOOLSTACK {
+            if self.device.backend_domid != ctx.domid {
                 // Scripts are run where the backend is, by `xl devd`.
                 return Ok(Progress::Done);
             }
@@ -67,12 +69,18 @@ impl Add {
         Ok(if is_done { Progress::Done } else { Progress::Waiting })
     }
 
-    fn no_backend(&self) -> Error {
-        let driver = match (self.device.backend_domid, self.device.backend_kind.name()) {
-            (TOOLSTACK, "vbd") => "is its driver loaded (modprobe xen-blkback)?".into(),
-            (TOOLSTACK, "vif") => "is its driver loaded (modprobe xen-netback)?".into(),
-            (TOOLSTACK, kind) => format!("nothing here serves devices of kind {kind}"),
-            (domid, _) => format!("does domain {domid} run, with its backend driver loaded?"),
+    /// Whether a script of it runs, which had better end.
+    pub(super) fn runs_script(&self) -> bool {
+        matches!(self.stage, Stage::Scripts(_))
+    }
+
+    fn no_backend(&self, ctx: &Ctx) -> Error {
+        let (domid, kind) = (self.device.backend_domid, self.device.backend_kind.name());
+        let driver = match kind {
+            _ if domid != ctx.domid => format!("does domain {domid} run, with its backend driver loaded?"),
+            "vbd" => "is its driver loaded (modprobe xen-blkback)?".into(),
+            "vif" => "is its driver loaded (modprobe xen-netback)?".into(),
+            kind => format!("nothing here serves devices of kind {kind}"),
         };
         let seconds = TIMEOUT.as_secs();
         Error::new(ErrorKind::TimedOut, format!("its backend did not get ready within {seconds} seconds: {driver}"))
@@ -106,8 +114,8 @@ fn is_ready(state: Option<XenbusState>) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::TOOLSTACK;
     use super::super::nodes::tests::host;
-    use super::super::{DeviceKind, Nodes};
     use super::*;
     use libxc::DomId;
     use std::fs;

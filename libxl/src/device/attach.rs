@@ -4,12 +4,12 @@
 //! reboot or a migration; one that could not be connected is taken out of both.
 
 use super::list::next_devid;
-use super::{Device, DeviceKind, Force, Nodes, add, disk, nic, remove};
+use super::{Device, DeviceKind, Force, Nodes, add, disk, nic, remove, vdispl, vkb, vsnd, vtpm};
 use crate::ctx::Ctx;
 use crate::defaults;
 use crate::domain::{devices, info};
 use crate::error::{Error, Result, ResultExt};
-use crate::types::{DeviceDisk, DeviceNic, DomainConfig, DomainType};
+use crate::types::{DeviceDisk, DeviceNic, DeviceVdispl, DeviceVkb, DeviceVsnd, DeviceVtpm, DomainConfig, DomainType};
 use crate::userdata::Userdata;
 use crate::xenstore::Store;
 use libxc::DomId;
@@ -41,10 +41,7 @@ pub fn attach_nic(ctx: &Ctx, domid: DomId, given: &DeviceNic) -> Result<u32> {
     let mut decided = given.clone();
     defaults::devices::nic(&mut decided, guest, true, ctx).with_context(step)?;
     devices::check_nic(&decided, Path::new(devices::INTERFACES)).with_context(step)?;
-    let devid = match decided.devid {
-        Some(devid) => devid,
-        None => next_devid(ctx, domid, DeviceKind::Vif)?,
-    };
+    let devid = number(ctx, domid, decided.devid, DeviceKind::Vif)?;
     decided.devid = Some(devid);
     let nodes = nic(domid, &decided, &ctx.paths.scripts).with_context(step)?;
     // What must be the same after a reboot is stored as it was decided.
@@ -52,6 +49,68 @@ pub fn attach_nic(ctx: &Ctx, domid: DomId, given: &DeviceNic) -> Result<u32> {
     let entry = Entry { list: |config| &mut config.nics, is_same: |a, b| a.devid == b.devid, value };
     attach(ctx, domid, nodes, entry).with_context(step)?;
     Ok(devid)
+}
+
+/// Gives a domain another keyboard. As in stock libxl, it is not in the stored configuration.
+///
+/// # Errors
+/// `DeviceExists`; a backend domain that does not exist.
+pub fn attach_vkb(ctx: &Ctx, domid: DomId, given: &DeviceVkb) -> Result<()> {
+    let step = || format!("attaching a keyboard to domain {domid}");
+    let mut decided = given.clone();
+    defaults::devices::vkb(&mut decided, ctx).with_context(step)?;
+    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vkbd)?);
+    add(ctx, &[vkb(domid, &decided).with_context(step)?]).with_context(step)
+}
+
+/// Gives a domain another trusted platform module.
+///
+/// # Errors
+/// As [`attach_disk`].
+pub fn attach_vtpm(ctx: &Ctx, domid: DomId, given: &DeviceVtpm) -> Result<()> {
+    let step = || format!("attaching a trusted platform module to domain {domid}");
+    let mut decided = given.clone();
+    defaults::devices::vtpm(&mut decided, ctx).with_context(step)?;
+    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vtpm)?);
+    let nodes = vtpm(domid, &decided).with_context(step)?;
+    let value = DeviceVtpm { devid: decided.devid, uuid: decided.uuid, ..given.clone() };
+    let entry = Entry { list: |config| &mut config.vtpms, is_same: |a, b| a.devid == b.devid, value };
+    attach(ctx, domid, nodes, entry).with_context(step)
+}
+
+/// Gives a domain another display.
+///
+/// # Errors
+/// As [`attach_disk`].
+pub fn attach_vdispl(ctx: &Ctx, domid: DomId, given: &DeviceVdispl) -> Result<()> {
+    let step = || format!("attaching a display to domain {domid}");
+    let mut decided = given.clone();
+    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vdispl)?);
+    let value = decided.clone();
+    defaults::devices::vdispl(&mut decided, ctx).with_context(step)?;
+    let nodes = vdispl(domid, &decided).with_context(step)?;
+    let entry = Entry { list: |config| &mut config.vdispls, is_same: |a, b| a.devid == b.devid, value };
+    attach(ctx, domid, nodes, entry).with_context(step)
+}
+
+/// Gives a domain another sound card.
+///
+/// # Errors
+/// As [`attach_disk`].
+pub fn attach_vsnd(ctx: &Ctx, domid: DomId, given: &DeviceVsnd) -> Result<()> {
+    let step = || format!("attaching a sound card to domain {domid}");
+    let mut decided = given.clone();
+    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vsnd)?);
+    let value = decided.clone();
+    defaults::devices::vsnd(&mut decided, ctx).with_context(step)?;
+    let nodes = vsnd(domid, &decided).with_context(step)?;
+    let entry = Entry { list: |config| &mut config.vsnds, is_same: |a, b| a.devid == b.devid, value };
+    attach(ctx, domid, nodes, entry).with_context(step)
+}
+
+/// The number that was given, or the next.
+fn number(ctx: &Ctx, domid: DomId, given: Option<u32>, kind: DeviceKind) -> Result<u32> {
+    given.map_or_else(|| next_devid(ctx, domid, kind), Ok)
 }
 
 fn guest_kind(ctx: &Ctx, domid: DomId) -> Result<DomainType> {

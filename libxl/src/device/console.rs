@@ -52,9 +52,10 @@ pub fn secondary_console(domid: DomId, devid: u32, backend_domid: DomId) -> Node
     nodes
 }
 
-/// The nodes of a channel. Channels are numbered after the first console, from 1.
+/// The nodes of a channel. Channels are numbered from 0; as consoles they come after the first one.
 pub fn channel(domid: DomId, channel: &DeviceChannel) -> Result<Nodes> {
     let number = devid(channel.devid, DeviceKind::Console)?;
+    let console = number.checked_add(1).ok_or_else(|| Error::invalid(format!("there is no channel {number}")))?;
     let name = channel.name.as_deref().ok_or_else(|| Error::invalid(format!("channel {number} has no name")))?;
     let (connection, output, path) = match &channel.connection {
         ChannelEnd::Pty => ("pty", "pty".to_owned(), None),
@@ -65,7 +66,7 @@ pub fn channel(domid: DomId, channel: &DeviceChannel) -> Result<Nodes> {
         }
         ChannelEnd::Unknown => return Err(Error::invalid(format!("channel {name} ends nowhere (connection=)"))),
     };
-    let mut nodes = Nodes::bare(device(domid, number, backend_domid(channel.backend_domid)?));
+    let mut nodes = Nodes::bare(device(domid, console, backend_domid(channel.backend_domid)?));
     backend(&mut nodes);
     nodes.back("name", name);
     nodes.back("connection", connection);
@@ -156,7 +157,7 @@ mod tests {
     fn a_channel_to_a_socket() {
         let socket = ChannelSocket { path: Some("/run/agent".into()) };
         let agent = DeviceChannel {
-            devid: Some(2),
+            devid: Some(1),
             name: Some("org.agent".into()),
             connection: ChannelEnd::Socket(socket),
             ..Default::default()
@@ -184,7 +185,7 @@ mod tests {
 /local/domain/1/device/console/2/name = "org.agent"   (n0,r1)
 /local/domain/1/device/console/2/limit = "1048576"   (n0,r1)
 /local/domain/1/device/console/2/type = "ioemu"   (n0,r1)
-/local/domain/1/device/console/2/output = "chardev:libxl-channel2"   (n0,r1)
+/local/domain/1/device/console/2/output = "chardev:libxl-channel1"   (n0,r1)
 /local/domain/1/device/console/2/tty = ""   (n0,r1)
 "#,
         );

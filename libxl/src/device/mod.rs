@@ -8,6 +8,7 @@
 mod add;
 mod attach;
 mod connect;
+mod devd;
 mod hotplug;
 mod list;
 mod nodes;
@@ -28,10 +29,13 @@ mod vsnd;
 mod vtpm;
 
 pub use add::add;
-pub use attach::{attach_disk, attach_nic};
+pub use attach::{attach_disk, attach_nic, attach_vdispl, attach_vkb, attach_vsnd, attach_vtpm};
 pub use console::{ConsoleBackend, PrimaryConsole, channel, primary_console, secondary_console};
+pub use devd::{Devd, own_domid};
 pub use disk::disk;
-pub use list::{Nic, disks, find_disk, find_nic, nics};
+pub use list::{
+    Nic, Vkb, Vsnd, channels, disks, find, find_disk, find_nic, find_vtpm, nics, vdispls, vkbs, vsnds, vtpms,
+};
 pub use nic::nic;
 pub use nodes::{Nodes, remove_all, write_all};
 pub use p9::p9;

@@ -34,7 +34,7 @@ pub fn remove(ctx: &Ctx, devices: &[Device], force: Force) -> Result<()> {
 }
 
 /// One device on its way out.
-struct Remove {
+pub(super) struct Remove {
     device: Device,
     force: Force,
     stage: Stage,
@@ -56,6 +56,18 @@ impl Remove {
         let mut remove = Remove { device, force, stage: Stage::Nodes };
         remove.close(ctx).with_context(|| device.to_string())?;
         Ok(remove)
+    }
+
+    /// A device of this domain's whose ends have parted already.
+    pub(super) fn parted(ctx: &Ctx, device: Device) -> Result<Remove> {
+        let mut remove = Remove { device, force: Force::Never, stage: Stage::Nodes };
+        remove.stage = remove.disconnect(ctx).with_context(|| device.to_string())?;
+        Ok(remove)
+    }
+
+    /// Whether a script of it runs, which had better end.
+    pub(super) fn runs_script(&self) -> bool {
+        matches!(self.stage, Stage::Scripts(_))
     }
 
     /// Asks the backend to let go. With force the guest's end is taken away, which the backend takes for its
@@ -113,7 +125,7 @@ impl Remove {
                     }
                 }
                 Stage::Nodes => {
-                    remove_all(ctx, std::slice::from_ref(&self.device))?;
+                    self.remove_nodes(ctx)?;
                     return Ok(Progress::Done);
                 }
             };
@@ -121,9 +133,17 @@ impl Remove {
         }
     }
 
+    /// A driver domain removes what is its own; the toolstack waits for that and removes the rest.
+    fn remove_nodes(&self, ctx: &Ctx) -> Result<()> {
+        match ctx.domid {
+            TOOLSTACK => remove_all(ctx, std::slice::from_ref(&self.device)),
+            _ => Ok(ctx.xs()?.remove(&self.device.backend_path())?),
+        }
+    }
+
     /// The ends have parted: disconnects the backend from its file or network.
     fn disconnect(&self, ctx: &Ctx) -> Result<Stage> {
-        if self.device.backend_domid == TOOLSTACK {
+        if self.device.backend_domid == ctx.domid {
             return Ok(match Scripts::of(ctx, &self.device, Action::Remove) {
                 Ok(scripts) => Stage::Scripts(scripts),
                 Err(error) => self.disconnected_badly(&error),

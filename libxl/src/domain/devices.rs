@@ -31,11 +31,18 @@ pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> 
 }
 
 fn plan(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<Vec<Nodes>> {
-    let scripts = &ctx.paths.scripts;
-    let disks = config.disks.iter().map(|disk| device::disk(domid, disk, config.c_info.type_, scripts));
-    let nics = config.nics.iter().map(|nic| device::nic(domid, nic, scripts));
-    let pvcalls = config.pvcallsifs.iter().map(|pvcalls| device::pvcalls(domid, pvcalls));
-    disks.chain(nics).chain(pvcalls).collect()
+    let (kind, scripts) = (config.c_info.type_, &ctx.paths.scripts);
+    let mut nodes: Vec<Result<Nodes>> = Vec::new();
+    nodes.extend(config.disks.iter().map(|disk| device::disk(domid, disk, kind, scripts)));
+    nodes.extend(config.nics.iter().map(|nic| device::nic(domid, nic, scripts)));
+    nodes.extend(config.channels.iter().map(|channel| device::channel(domid, channel)));
+    nodes.extend(config.p9s.iter().map(|p9| device::p9(domid, p9)));
+    nodes.extend(config.pvcallsifs.iter().map(|pvcalls| device::pvcalls(domid, pvcalls)));
+    nodes.extend(config.vkbs.iter().map(|vkb| device::vkb(domid, vkb)));
+    nodes.extend(config.vtpms.iter().map(|vtpm| device::vtpm(domid, vtpm)));
+    nodes.extend(config.vdispls.iter().map(|vdispl| device::vdispl(domid, vdispl)));
+    nodes.extend(config.vsnds.iter().map(|vsnd| device::vsnd(domid, vsnd)));
+    nodes.into_iter().collect()
 }
 
 /// Whether this toolstack can serve a disk whose backend has been chosen.

@@ -144,7 +144,7 @@ goes_on() {
 xenstore_of() {
     local domid=$1 uuid
     uuid=$(xenstore-read "/local/domain/$domid/vm")
-    xenstore-ls -fp | grep -E "^(/local/domain/$domid|/libxl/$domid|$uuid|/local/domain/0/backend/[a-z0-9]+/$domid)(/| )" |
+    xenstore-ls -fp | grep -E "^(/local/domain/$domid|/libxl/$domid|$uuid|/local/domain/[0-9]+/backend/[a-z0-9]+/$domid)(/| )" |
         sed -E -e "s#/(local/domain|libxl|backend/[a-z0-9]+)/$domid([/\" ])#/\1/DOMID\2#g" \
             -e "s#(domid|frontend-id) = \"$domid\"#\1 = \"DOMID\"#" \
             -e "s#([nrwb])$domid([,)])#\1DOMID\2#g" \

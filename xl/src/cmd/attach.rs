@@ -9,19 +9,20 @@ use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
 use clap::Args;
-use libxl::device;
+use libxc::DomId;
 use libxl::types::{DeviceVdispl, DeviceVkb, DeviceVsnd, DeviceVtpm, json};
+use libxl::{Ctx, device};
 use serde::Serialize;
 
 /// A device's parameters, as the command line has them.
-struct Parameters {
+pub(super) struct Parameters {
     source: Source,
     spans: Vec<Span>,
     arguments: Vec<String>,
 }
 
 impl Parameters {
-    fn new(arguments: Vec<String>) -> Parameters {
+    pub(super) fn new(arguments: Vec<String>) -> Parameters {
         let mut spans = Vec::new();
         let mut start = 0;
         for argument in &arguments {
@@ -36,7 +37,7 @@ impl Parameters {
     }
 
     /// Reads a device. What is wrong is told on standard error, and ends the command with this status.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         status: u8,
         parse: impl FnOnce(&[Text<'_>], &mut Diagnostics) -> Option<T>,
@@ -50,7 +51,7 @@ impl Parameters {
 }
 
 /// Shows the device if this is a dry run; whether it was one.
-fn show(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<bool, Failure> {
+pub(super) fn show(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<bool, Failure> {
     session.domain_of_dry_run(domain)?;
     if session.globals.dry_run {
         output::print(&format!("{kind}: {}\n\n", json::to_string(device)))?;
@@ -58,12 +59,19 @@ fn show(session: &Session, domain: &str, kind: &str, device: &impl Serialize) ->
     Ok(session.globals.dry_run)
 }
 
-/// Kinds of devices that can only be shown.
-fn attach(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<(), Failure> {
+/// Shows the device if this is a dry run, else attaches it; until it is connected, ^C takes it back.
+fn attach<T: Serialize>(
+    session: &Session,
+    domain: &str,
+    kind: &str,
+    device: &T,
+    attach: fn(&Ctx, DomId, &T) -> libxl::Result<()>,
+) -> Result<(), Failure> {
     if show(session, domain, kind, device)? {
         return Ok(());
     }
-    Err(Failure::new(1, format!("attaching a {kind} is not built yet")))
+    let session = session.cancellable()?;
+    Ok(attach(&session.ctx, session.domain(domain)?, device)?)
 }
 
 /// `xl block-attach`.
@@ -79,11 +87,7 @@ pub(crate) struct Block {
 impl Run for Block {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let disk = Parameters::new(self.disk).read(1, disk::parse)?;
-        if show(session, &self.domain, "disk", &disk)? {
-            return Ok(());
-        }
-        let session = session.cancellable()?;
-        Ok(device::attach_disk(&session.ctx, session.domain(&self.domain)?, &disk)?)
+        attach(session, &self.domain, "disk", &disk, device::attach_disk)
     }
 }
 
@@ -104,11 +108,7 @@ impl Run for Network {
         let nic = Parameters::new(self.parameters).read(1, |texts, diagnostics| {
             texts.iter().all(|text| vif::parameter(*text, &mut nic, diagnostics)).then_some(nic)
         })?;
-        if show(session, &self.domain, "vif", &nic)? {
-            return Ok(());
-        }
-        let session = session.cancellable()?;
-        Ok(device::attach_nic(&session.ctx, session.domain(&self.domain)?, &nic).map(drop)?)
+        attach(session, &self.domain, "vif", &nic, |ctx, domid, nic| device::attach_nic(ctx, domid, nic).map(drop))
     }
 }
 
@@ -128,7 +128,7 @@ impl Run for Vtpm {
             let mut vtpm = DeviceVtpm::default();
             texts.iter().all(|text| devices::vtpm_parameter(*text, &mut vtpm, diagnostics)).then_some(vtpm)
         })?;
-        attach(session, &self.domain, "vtpm", &vtpm)
+        attach(session, &self.domain, "vtpm", &vtpm, device::attach_vtpm)
     }
 }
 
@@ -158,7 +158,8 @@ impl Run for Vkb {
         parameters.read(MINUS_THREE, |texts, diagnostics| {
             devices::complete_vkb(&mut vkb, whole(texts), diagnostics).then_some(())
         })?;
-        attach(session, &self.domain, "vkb", &vkb)
+        let done = attach(session, &self.domain, "vkb", &vkb, device::attach_vkb);
+        done.map_err(|failure| failure.with_status(MINUS_THREE))
     }
 }
 
@@ -181,7 +182,8 @@ impl Run for Vdispl {
         if vdispl.connectors.is_empty() {
             return Err(Failure::new(MINUS_THREE, "a virtual display needs connectors=ID:WIDTHxHEIGHT"));
         }
-        attach(session, &self.domain, "vdispl", &vdispl)
+        let done = attach(session, &self.domain, "vdispl", &vdispl, device::attach_vdispl);
+        done.map_err(|failure| failure.with_status(MINUS_THREE))
     }
 }
 
@@ -201,6 +203,7 @@ impl Run for Vsnd {
             let mut vsnd = DeviceVsnd::default();
             texts.iter().all(|text| vsnd::part(*text, &mut vsnd, diagnostics)).then_some(vsnd)
         })?;
-        attach(session, &self.domain, "vsnd", &vsnd)
+        let done = attach(session, &self.domain, "vsnd", &vsnd, device::attach_vsnd);
+        done.map_err(|failure| failure.with_status(MINUS_THREE))
     }
 }

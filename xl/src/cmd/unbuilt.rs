@@ -32,11 +32,6 @@ pub(crate) fn domain(c: Command) -> Command {
     c.arg(required("Domain"))
 }
 
-/// Commands that take domains.
-pub(crate) fn domains(c: Command) -> Command {
-    c.arg(at_least_one("Domain"))
-}
-
 /// Commands that take a domain and any number of key=value pairs.
 pub(crate) fn domain_and_keys(c: Command) -> Command {
     c.arg(required("Domain")).arg(many("key=value"))
@@ -81,18 +76,6 @@ pub(crate) fn vncviewer(c: Command) -> Command {
     .arg(required("Domain"))
 }
 
-pub(crate) fn cd_insert(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("VirtualDevice")).arg(required("path"))
-}
-
-pub(crate) fn cd_eject(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("VirtualDevice"))
-}
-
-pub(crate) fn vtpm_detach(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("DevId|uuid"))
-}
-
 pub(crate) fn remus(c: Command) -> Command {
     c.arg(value('i', "MS", "Checkpoint every MS milliseconds (200)"))
         .arg(flag('u', "Do not compress checkpoints"))
@@ -107,11 +90,6 @@ pub(crate) fn remus(c: Command) -> Command {
         .arg(flag('p', "Use COLO's proxy in user space"))
         .arg(required("Domain"))
         .arg(required("host"))
-}
-
-pub(crate) fn devd(c: Command) -> Command {
-    c.arg(flag('F', "Run in the foreground"))
-        .arg(value('p', "FILE", "Write the process id to this file").long("pidfile"))
 }
 
 pub(crate) fn psr_hwinfo(c: Command) -> Command {
@@ -164,8 +142,4 @@ pub(crate) fn xenstore_quota_get(c: Command) -> Command {
 
 pub(crate) fn xenstore_quota_set(c: Command) -> Command {
     c.arg(flag('g', "The quota of all domains")).arg(at_least_one("Domain").help("[Domain] QUOTA=VALUE..."))
-}
-
-pub(crate) fn gc(c: Command) -> Command {
-    c.arg(flag('n', "Show what would be removed, and remove nothing").long("dryrun"))
 }

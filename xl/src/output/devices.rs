@@ -113,7 +113,7 @@ impl From<&Nic> for NicJson {
 }
 
 /// What libxl gives as -1 is not there.
-fn known(number: i32) -> Option<i32> {
+pub(super) fn known(number: i32) -> Option<i32> {
     (number >= 0).then_some(number)
 }
 

@@ -5,8 +5,10 @@ pub(crate) mod devices;
 pub(crate) mod domains;
 pub(crate) mod host;
 pub(crate) mod manual;
+pub(crate) mod media;
 pub(crate) mod pools;
 pub(crate) mod progress;
+pub(crate) mod small_devices;
 
 use crate::failure::Failure;
 use serde::Serialize;

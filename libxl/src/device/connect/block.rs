@@ -1,7 +1,7 @@
 //! Disks: a block device as it is, an image file through a loop device.
 
-use super::super::Device;
 use super::super::hotplug::Action;
+use super::super::{Device, TOOLSTACK};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
@@ -199,6 +199,10 @@ fn same_vm(ctx: &Ctx, ours: DomId, other: DomId) -> Result<bool> {
 
 fn vm(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
     let xs = ctx.xs()?;
+    if ctx.domid != TOOLSTACK {
+        // A driver domain may not read of others: each guest is another.
+        return Ok(Some(domid.to_string()));
+    }
     let target = xs.read_optional(&format!("{}/target", schema::domain(domid)))?;
     let domid = target.and_then(|t| t.parse().ok()).unwrap_or(domid.0);
     Ok(xs.read_optional(&format!("{}/vm", schema::domain(DomId(domid))))?)
@@ -206,8 +210,8 @@ fn vm(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::DeviceKind;
     use super::super::super::nodes::tests::host;
-    use super::super::super::{DeviceKind, TOOLSTACK};
     use super::*;
     use crate::xenstore::fake::Fake;
     use nix::sys::stat::makedev;

@@ -3,6 +3,14 @@
 //! Which there are is read below `/libxl`; only a state, an event channel or a ring is the guest's to write, and
 //! is shown as the number that it is, or as -1.
 
+mod small;
+mod vdispl;
+mod vsnd;
+
+pub use small::{Vkb, channels, vkbs, vtpms};
+pub use vdispl::vdispls;
+pub use vsnd::{Vsnd, vsnds};
+
 use super::{Device, DeviceKind, vdev};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result};
@@ -86,6 +94,29 @@ pub fn find_nic(ctx: &Ctx, domid: DomId, name: &str) -> Result<Device> {
     found.map(|(_, device)| device).ok_or_else(|| missing(domid, "interface", name, "network-list"))
 }
 
+/// The device of a kind with this number.
+///
+/// # Errors
+/// `NotFound` if the domain has none.
+pub fn find(ctx: &Ctx, domid: DomId, kind: DeviceKind, number: &str, list: &str) -> Result<Device> {
+    let devid = number.parse::<u32>().ok();
+    let found = of_kind(ctx, domid, kind)?.into_iter().find(|(other, _)| Some(*other) == devid);
+    found.map(|(_, device)| device).ok_or_else(|| missing(domid, kind.name(), number, list))
+}
+
+/// The trusted platform module with this number or UUID.
+///
+/// # Errors
+/// `NotFound` if the domain has none.
+pub fn find_vtpm(ctx: &Ctx, domid: DomId, name: &str) -> Result<Device> {
+    let number = match name.parse::<uuid::Uuid>() {
+        Ok(uuid) => vtpms(ctx, domid)?.into_iter().find(|vtpm| vtpm.uuid == uuid).and_then(|vtpm| vtpm.devid),
+        Err(_) => name.parse().ok(),
+    };
+    let number = number.map_or_else(|| name.to_owned(), |number| number.to_string());
+    find(ctx, domid, DeviceKind::Vtpm, &number, "vtpm-list")
+}
+
 fn missing(domid: DomId, kind: &str, name: &str, list: &str) -> Error {
     let what = format!("domain {domid} has no {kind} {name} (xl {list} {domid} shows those it has)");
     Error::new(ErrorKind::NotFound, what)
@@ -102,6 +133,21 @@ fn directory(domid: DomId, kind: DeviceKind) -> String {
     format!("{}/{kind}", schema::devices(domid))
 }
 
+/// Values of a device's frontend, which the guest may have written.
+fn values<const N: usize>(ctx: &Ctx, directory: &str, nodes: [&str; N]) -> Result<[Option<String>; N]> {
+    let values = ctx.xs()?.read_many(nodes.iter().map(|node| format!("{directory}/{node}")))?;
+    let mut found = [const { None }; N];
+    found.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+    Ok(found)
+}
+
+/// The directories below one that are called 0, 1, 2 and so on.
+fn numbered(ctx: &Ctx, directory: &str) -> Result<Vec<String>> {
+    let names = ctx.xs()?.children(directory)?;
+    let is_there = |number: &usize| names.contains(&number.to_string());
+    Ok((0..names.len()).take_while(is_there).map(|number| format!("{directory}/{number}")).collect())
+}
+
 /// A domain's devices of a kind, by number. One without a backend is being removed, and left out.
 fn of_kind(ctx: &Ctx, domid: DomId, kind: DeviceKind) -> Result<Vec<(u32, Device)>> {
     let directory = directory(domid, kind);
@@ -113,13 +159,11 @@ fn of_kind(ctx: &Ctx, domid: DomId, kind: DeviceKind) -> Result<Vec<(u32, Device
 
 /// Numbers that the guest has written, -1 where there is none.
 fn numbers<const N: usize>(ctx: &Ctx, device: &Device, nodes: [&str; N]) -> Result<[i32; N]> {
-    let frontend = device.frontend_path();
-    let values = ctx.xs()?.read_many(nodes.iter().map(|node| format!("{frontend}/{node}")))?;
-    let mut numbers = [-1; N];
-    for (number, value) in numbers.iter_mut().zip(values) {
-        *number = value.and_then(|value| value.trim().parse().ok()).unwrap_or(-1);
-    }
-    Ok(numbers)
+    numbers_in(ctx, &device.frontend_path(), nodes)
+}
+
+fn numbers_in<const N: usize>(ctx: &Ctx, directory: &str, nodes: [&str; N]) -> Result<[i32; N]> {
+    Ok(values(ctx, directory, nodes)?.map(|value| value.and_then(|value| value.trim().parse().ok()).unwrap_or(-1)))
 }
 
 #[cfg(test)]
