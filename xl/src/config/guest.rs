@@ -24,9 +24,13 @@ use super::vif;
 use super::vsnd;
 use super::xlconf::{self, XlConf};
 use libxl::types::{
-    ActionOnShutdown, DeviceDtdev, DeviceModelVersion, DevicePci, DeviceUsbctrl, DeviceUsbdev, DeviceVkb, DeviceVsnd,
-    DomainBuildInfo, DomainConfig, DomainType, MsVmGenid, RdmReserve, RdmReservePolicy, TypeInfo, Uuid,
+    ActionOnShutdown, Altp2mMode, DeviceChannel, DeviceDtdev, DeviceModelVersion, DevicePci, DevicePvcallsif,
+    DeviceUsbctrl, DeviceUsbdev, DeviceVdispl, DeviceVfb, DeviceVirtio, DeviceVkb, DeviceVsnd, DeviceVtpm,
+    DomainBuildInfo, DomainConfig, DomainType, MsVmGenid, RdmReserve, RdmReservePolicy, TimerMode, TscMode, TypeInfo,
+    UnknownName, Uuid,
 };
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// What a guest's configuration is read against.
 pub(crate) struct Environment<'a> {
@@ -256,7 +260,7 @@ fn rdm_policy(rdm: &Option<RdmReserve>, guest: DomainType) -> RdmReservePolicy {
 fn time(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
     build.shadow_memkb = reader.mebibytes("shadow_memory");
     reader.set_switch("nomigrate", &mut build.disable_migrate);
-    number_or_choice(reader, "tsc_mode", &mut build.tsc_mode, libxl::types::TscMode::from_number, true);
+    number_or_choice(reader, "tsc_mode", &mut build.tsc_mode, TscMode::from_number, true);
     if let Some(offset) = reader.number("rtc_timeoffset") {
         // Negative offsets are kept as libxl keeps them, in 32 bits without a sign.
         build.rtc_timeoffset = offset as u32;
@@ -278,7 +282,7 @@ fn number_or_choice<T>(
     from_number: fn(i32) -> Option<T>,
     deprecated: bool,
 ) where
-    T: std::str::FromStr<Err = libxl::types::UnknownName> + std::fmt::Display,
+    T: FromStr<Err = UnknownName> + Display,
 {
     let Some(number) = reader.number_if_one(key) else {
         if let Some(text) = reader.text(key) {
@@ -311,35 +315,35 @@ fn platform(reader: &mut Reader<'_>, config: &mut DomainConfig, environment: &En
         let span = reader.span("timer_mode");
         reader.diagnostics.error(span, "`timer_mode' is not for PV guests").status(FAILED);
     } else {
-        number_or_choice(reader, "timer_mode", &mut build.timer_mode, libxl::types::TimerMode::from_number, true);
+        number_or_choice(reader, "timer_mode", &mut build.timer_mode, TimerMode::from_number, true);
     }
     reader.set_switch("nestedhvm", &mut build.nested_hvm);
     match guest {
         DomainType::Hvm => hvm::platform(reader, build, environment.genid),
         _ => boot::paravirtual(reader, build, environment.firmware_dir),
     }
-    number_or_choice(reader, "altp2m", &mut build.altp2m, libxl::types::Altp2mMode::from_number, false);
+    number_or_choice(reader, "altp2m", &mut build.altp2m, Altp2mMode::from_number, false);
     reader.set_number("vmtrace_buf_kb", &mut build.vmtrace_buf_kb);
 }
 
 /// The guest's own devices.
 fn guest_devices(reader: &mut Reader<'_>, config: &mut DomainConfig, environment: &Environment<'_>) {
-    config.disks = each(reader, "disk", |spec, _, diagnostics| disk::parse(&[spec], diagnostics));
-    config.p9s = each(reader, "p9", |spec, _, diagnostics| devices::p9(spec, diagnostics));
-    config.vtpms = each(reader, "vtpm", |spec, devid, diagnostics| {
-        devices::vtpm(spec, diagnostics).map(|d| libxl::types::DeviceVtpm { devid, ..d })
+    config.disks = each_device(reader, "disk", |spec, _, diagnostics| disk::parse(&[spec], diagnostics));
+    config.p9s = each_device(reader, "p9", |spec, _, diagnostics| devices::p9(spec, diagnostics));
+    config.vtpms = each_device(reader, "vtpm", |spec, devid, diagnostics| {
+        devices::vtpm(spec, diagnostics).map(|d| DeviceVtpm { devid, ..d })
     });
-    config.vdispls = each(reader, "vdispl", |spec, devid, diagnostics| {
-        devices::vdispl(spec, diagnostics).map(|d| libxl::types::DeviceVdispl { devid, ..d })
+    config.vdispls = each_device(reader, "vdispl", |spec, devid, diagnostics| {
+        devices::vdispl(spec, diagnostics).map(|d| DeviceVdispl { devid, ..d })
     });
-    config.pvcallsifs = each(reader, "pvcalls", |spec, devid, diagnostics| {
-        devices::pvcalls(spec, diagnostics).map(|d| libxl::types::DevicePvcallsif { devid, ..d })
+    config.pvcallsifs = each_device(reader, "pvcalls", |spec, devid, diagnostics| {
+        devices::pvcalls(spec, diagnostics).map(|d| DevicePvcallsif { devid, ..d })
     });
     config.vsnds = sound_cards(reader);
-    config.channels = each(reader, "channel", |spec, devid, diagnostics| {
-        devices::channel(spec, diagnostics).map(|d| libxl::types::DeviceChannel { devid, ..d })
+    config.channels = each_device(reader, "channel", |spec, devid, diagnostics| {
+        devices::channel(spec, diagnostics).map(|d| DeviceChannel { devid, ..d })
     });
-    config.nics = each(reader, "vif", |spec, devid, diagnostics| {
+    config.nics = each_device(reader, "vif", |spec, devid, diagnostics| {
         let mut nic = environment.xl_conf.default_nic();
         nic.devid = devid;
         items::tokens(spec).for_each(|token| {
@@ -351,18 +355,18 @@ fn guest_devices(reader: &mut Reader<'_>, config: &mut DomainConfig, environment
         let span = reader.span("vif2");
         reader.diagnostics.ignored(span, "`vif2' has no effect: netchannel2 is gone").help("use `vif'");
     }
-    config.virtios = each(reader, "virtio", |spec, devid, diagnostics| {
-        arm::virtio(spec, diagnostics).map(|d| libxl::types::DeviceVirtio { devid, ..d })
+    config.virtios = each_device(reader, "virtio", |spec, devid, diagnostics| {
+        arm::virtio(spec, diagnostics).map(|d| DeviceVirtio { devid, ..d })
     });
-    config.vfbs = each(reader, "vfb", |spec, devid, diagnostics| {
-        Some(libxl::types::DeviceVfb { devid, ..graphics::vfb(spec, diagnostics) })
+    config.vfbs = each_device(reader, "vfb", |spec, devid, diagnostics| {
+        Some(DeviceVfb { devid, ..graphics::vfb(spec, diagnostics) })
     });
-    config.usbctrls = each(reader, "usbctrl", |spec, devid, diagnostics| {
+    config.usbctrls = each_device(reader, "usbctrl", |spec, devid, diagnostics| {
         let mut controller = DeviceUsbctrl { devid, ..DeviceUsbctrl::default() };
         let right = items::tokens(spec).all(|token| usb::controller(token, &mut controller, diagnostics));
         right.then_some(controller)
     });
-    config.usbdevs = each(reader, "usbdev", |spec, _, diagnostics| {
+    config.usbdevs = each_device(reader, "usbdev", |spec, _, diagnostics| {
         let mut device = DeviceUsbdev::default();
         let right = items::tokens(spec).all(|token| usb::device(token, &mut device, diagnostics));
         right.then_some(device)
@@ -370,7 +374,7 @@ fn guest_devices(reader: &mut Reader<'_>, config: &mut DomainConfig, environment
 }
 
 /// Reads each specification of a list, with its place there as the number of the device.
-fn each<T>(
+fn each_device<T>(
     reader: &mut Reader<'_>,
     key: &str,
     mut parse: impl FnMut(Text<'_>, Option<u32>, &mut Diagnostics) -> Option<T>,
@@ -436,7 +440,7 @@ fn device_model(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
 /// Displays and emulated devices. Each PV frame buffer comes with a keyboard.
 fn displays(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     if config.c_info.type_ == DomainType::Pv && config.vfbs.is_empty() && reader.number("vnc").unwrap_or(0) != 0 {
-        let mut vfb = libxl::types::DeviceVfb { devid: Some(0), ..Default::default() };
+        let mut vfb = DeviceVfb { devid: Some(0), ..Default::default() };
         graphics::vnc(reader, &mut vfb.vnc);
         graphics::sdl(reader, &mut vfb.sdl);
         reader.set_string("keymap", &mut vfb.keymap);
@@ -455,7 +459,7 @@ fn last_words(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     arm::platform(reader, build);
     later::platform(reader, build);
     let first = config.vkbs.len() as u32;
-    config.vkbs.extend(each(reader, "vkb", |spec, number, diagnostics| {
+    config.vkbs.extend(each_device(reader, "vkb", |spec, number, diagnostics| {
         devices::vkb(spec, diagnostics).map(|d| DeviceVkb { devid: number.map(|n| n + first), ..d })
     }));
     reader.set_switch("xend_suspend_evtchn_compat", &mut config.c_info.xend_suspend_evtchn_compat);

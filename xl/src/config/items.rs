@@ -67,9 +67,12 @@ pub(crate) fn unknown_choice<'d>(
     unknown: &UnknownName,
     diagnostics: &'d mut Diagnostics,
 ) -> &'d mut Diagnostic {
+    // libxl's own words for nothing are read too, but nobody means them.
+    let names: Vec<&str> =
+        unknown.known.iter().copied().filter(|name| !["unknown", "invalid"].contains(name)).collect();
     diagnostics
         .error(value.span, format!("unknown {what} `{}'", value.text))
-        .help(format!("known are {}", unknown.known.join(", ")))
+        .help(format!("known are {}", names.join(", ")))
 }
 
 /// Sets a number, written as C writes it; text that is none is 0, as `strtoul` has it. Whether the field can hold it.
