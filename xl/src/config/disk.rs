@@ -301,7 +301,7 @@ impl Parser<'_> {
 ///
 /// Known ones count whatever follows; any other word and colon only where no letter or digit follows, as `vdev:cdrom`
 /// is no prefix.
-fn prefix_length(text: &str) -> Option<usize> {
+pub(crate) fn prefix_length(text: &str) -> Option<usize> {
     let end = text.find(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit())?;
     if !text[end..].starts_with(':') || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
         return None;

@@ -1,5 +1,6 @@
 //! Settings as text: in the form of xl.cfg, and in TOML.
 
+use super::disk;
 use super::grammar::{Kind, Setting, Settings, Value};
 use super::keys::{self, Item, ItemForm, Shape};
 use super::number;
@@ -187,6 +188,9 @@ fn named_disk(spec: &str) -> Option<Vec<String>> {
     let mut named = Vec::new();
     let mut rest = skip_blanks(spec);
     while !rest.is_empty() {
+        if disk::prefix_length(rest).is_some() {
+            return None;
+        }
         // The target goes to the end of the string.
         let (piece, after) =
             if rest.starts_with("target=") { (rest, "") } else { rest.split_once(',').unwrap_or((rest, "")) };
@@ -197,7 +201,7 @@ fn named_disk(spec: &str) -> Option<Vec<String>> {
             continue;
         }
         match (places.next()?, piece) {
-            ("target", piece) if piece.is_empty() || piece.contains(':') => return None,
+            ("target", "") => return None,
             ("vdev", piece) => {
                 let (vdev, kind) = piece.split_once(':').unwrap_or((piece, ""));
                 named.push(format!("vdev={vdev}"));
@@ -227,6 +231,18 @@ mod tests {
         let settings = form.parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
         assert!(!diagnostics.has_errors(), "{text}");
         settings
+    }
+
+    /// A table has no words for them.
+    #[test]
+    fn disks_with_old_prefixes_stay_strings() {
+        for spec in ["phy:/dev/a,xvda,w", "/x,raw:xvda,r", "/x, file:xvda"] {
+            assert_eq!(named_disk(spec), None, "{spec}");
+        }
+        assert_eq!(
+            named_disk("/a:b,raw,hdc:cdrom").unwrap(),
+            ["target=/a:b", "format=raw", "vdev=hdc", "devtype=cdrom"]
+        );
     }
 
     #[test]
