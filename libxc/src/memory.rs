@@ -292,16 +292,24 @@ impl Xc {
     /// Makes a PV domain's page the root of page tables of four levels: Xen checks them all, and from now
     /// on every change to them.
     pub fn pin_page_tables(&self, domid: DomId, root: Mfn) -> Result<()> {
-        let pin = sys::mmuext_op {
-            cmd: sys::MMUEXT_PIN_L4_TABLE,
-            arg1: sys::mmuext_op__bindgen_ty_1 { mfn: root.0 },
-            arg2: sys::mmuext_op__bindgen_ty_2::default(),
-        };
-        let pin = Buffer::of(self, &[pin])?;
-        let (hypercall, count, done) = (sys::__HYPERVISOR_mmuext_op, 1, 0);
-        // SAFETY: `pin` has one operation; a null `done` is not filled in.
-        let rc = unsafe { xencall4(self.call(), hypercall, pin.arg(), count, done, domid.0.into()) };
-        if rc < 0 { Err(Error::last("MMUEXT_PIN_L4_TABLE", Some(domid))) } else { Ok(()) }
+        self.mmuext_op("MMUEXT_PIN_L4_TABLE", domid, &[extended(sys::MMUEXT_PIN_L4_TABLE, root)])
+    }
+
+    /// Fills pages of a PV domain with zeros, without mapping them.
+    pub fn clear_pages(&self, domid: DomId, frames: &[Mfn]) -> Result<()> {
+        frames.chunks(CLEARED_AT_ONCE).try_for_each(|frames| {
+            let clear: Vec<_> = frames.iter().map(|&frame| extended(sys::MMUEXT_CLEAR_PAGE, frame)).collect();
+            self.mmuext_op("MMUEXT_CLEAR_PAGE", domid, &clear)
+        })
+    }
+
+    /// Does operations on pages of a PV domain, all of one kind.
+    fn mmuext_op(&self, name: &'static str, domid: DomId, operations: &[sys::mmuext_op]) -> Result<()> {
+        let buffer = Buffer::of(self, operations)?;
+        let (hypercall, count, done) = (sys::__HYPERVISOR_mmuext_op, operations.len() as u64, 0);
+        // SAFETY: `buffer` has `count` operations without further addresses; a null `done` is not filled in.
+        let rc = unsafe { xencall4(self.call(), hypercall, buffer.arg(), count, done, domid.0.into()) };
+        if rc < 0 { Err(Error::last(name, Some(domid))) } else { Ok(()) }
     }
 
     /// Takes a page out of the physmap of an HVM or PVH domain.
@@ -309,6 +317,18 @@ impl Xc {
         let mut args = sys::xen_remove_from_physmap { domid: domid.0, gpfn: at.0 };
         // SAFETY: the structure of this operation; no address in it.
         unsafe { self.memory_op(op!(XENMEM_remove_from_physmap), Some(domid), &mut args) }.map(drop)
+    }
+}
+
+/// How many pages one hypercall clears: its buffer has 96 KiB.
+const CLEARED_AT_ONCE: usize = 4096;
+
+/// An operation on one page.
+fn extended(cmd: u32, frame: Mfn) -> sys::mmuext_op {
+    sys::mmuext_op {
+        cmd,
+        arg1: sys::mmuext_op__bindgen_ty_1 { mfn: frame.0 },
+        arg2: sys::mmuext_op__bindgen_ty_2::default(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Fills a stretch of a guest's memory: pieces where they belong, zeros everywhere else.
 
 use crate::foreign::Protection;
-use crate::types::PAGE_SIZE;
-use crate::{DomId, Error, ForeignMap, Result, Xc};
+use crate::types::{PAGE_SHIFT, PAGE_SIZE};
+use crate::{DomId, Error, ForeignMap, Mfn, Result, Xc};
 use std::ops::Range;
 
 /// Bytes for the guest's memory.
@@ -38,6 +38,18 @@ impl<'a> Piece<'a> {
     }
 }
 
+/// How the pages of a stretch that hold zeros alone come by them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zeros {
+    /// Written like everything else.
+    Written,
+    /// By Xen, where there are many of them: mapping a page takes as long as clearing ten. PV domains only.
+    Cleared,
+}
+
+/// So many pages of zeros in a row are worth a hypercall and another mapping.
+const WORTH_CLEARING: u64 = 16;
+
 /// A part of a stretch: a piece, or zeros between pieces.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
@@ -45,25 +57,78 @@ enum Part {
     Zeros(Range<u64>),
 }
 
-/// Fills the pages `pfns` of a guest, which lie in `frames`, with `pieces` and zeros. The pages are mapped
-/// once, and each byte is written once.
-pub(super) fn fill(xc: &Xc, domid: DomId, pfns: Range<u64>, frames: &[u64], pieces: &mut [Piece<'_>]) -> Result<()> {
+/// Fills the pages `pfns` of a guest, which lie in `frames`, with `pieces` and zeros. A page is mapped once at most, and
+/// each byte is written once.
+pub(super) fn fill(
+    xc: &Xc,
+    domid: DomId,
+    pfns: Range<u64>,
+    frames: &[u64],
+    pieces: &mut [Piece<'_>],
+    zeros: Zeros,
+) -> Result<()> {
     if pfns.is_empty() {
         return Ok(());
     }
-    let start = pfns.start * PAGE_SIZE as u64;
-    let end = pfns.end * PAGE_SIZE as u64;
     pieces.sort_by_key(|piece| piece.at);
     let spans: Vec<Range<u64>> = pieces.iter().map(|p| p.at..p.at.saturating_add(p.content.len())).collect();
-    let parts = parts(start..end, &spans)?;
+    let parts = parts(bytes_of(&pfns), &spans)?;
+    let empty = if zeros == Zeros::Cleared { empty_pages(&parts) } else { Vec::new() };
+    let of = |run: &Range<u64>| &frames[(run.start - pfns.start) as usize..(run.end - pfns.start) as usize];
+    let mut next = pfns.start;
+    for run in &empty {
+        fill_mapped(xc, domid, next..run.start, of(&(next..run.start)), &parts, pieces)?;
+        let cleared: Vec<Mfn> = of(run).iter().map(|&frame| Mfn(frame)).collect();
+        xc.clear_pages(domid, &cleared)?;
+        next = run.end;
+    }
+    fill_mapped(xc, domid, next..pfns.end, of(&(next..pfns.end)), &parts, pieces)
+}
+
+/// Maps pages and writes what lies in them: pieces as a whole, and zeros as far as they lie there.
+fn fill_mapped(
+    xc: &Xc,
+    domid: DomId,
+    pfns: Range<u64>,
+    frames: &[u64],
+    parts: &[Part],
+    pieces: &[Piece<'_>],
+) -> Result<()> {
+    if pfns.is_empty() {
+        return Ok(());
+    }
+    let mapped = bytes_of(&pfns);
     let map = xc.map_foreign(domid, Protection::ReadWrite, frames)?;
     for part in parts {
         match part {
-            Part::Piece(index) => write(&map, (pieces[index].at - start) as usize, pieces[index].content)?,
-            Part::Zeros(range) => map.zero((range.start - start) as usize, (range.end - range.start) as usize)?,
+            Part::Piece(index) if mapped.contains(&pieces[*index].at) => {
+                write(&map, (pieces[*index].at - mapped.start) as usize, pieces[*index].content)?;
+            }
+            Part::Zeros(range) => {
+                let here = range.start.max(mapped.start)..range.end.min(mapped.end);
+                if !here.is_empty() {
+                    map.zero((here.start - mapped.start) as usize, (here.end - here.start) as usize)?;
+                }
+            }
+            Part::Piece(_) => {}
         }
     }
     Ok(())
+}
+
+/// The bytes of these pages.
+fn bytes_of(pfns: &Range<u64>) -> Range<u64> {
+    pfns.start << PAGE_SHIFT..pfns.end << PAGE_SHIFT
+}
+
+/// The pages that hold zeros alone and are worth clearing: in order, in runs.
+fn empty_pages(parts: &[Part]) -> Vec<Range<u64>> {
+    let zeros = parts.iter().filter_map(|part| match part {
+        Part::Zeros(range) => Some(range),
+        Part::Piece(_) => None,
+    });
+    let whole = zeros.map(|range| range.start.div_ceil(PAGE_SIZE as u64)..range.end >> PAGE_SHIFT);
+    whole.filter(|run| run.end.saturating_sub(run.start) >= WORTH_CLEARING).collect()
 }
 
 fn write(map: &ForeignMap<'_>, offset: usize, content: Content<'_>) -> Result<()> {
@@ -105,6 +170,21 @@ mod tests {
         let parts = parts(0..100, &[10..20, 20..30, 50..60]).unwrap();
         use Part::*;
         assert_eq!(parts, [Zeros(0..10), Piece(0), Piece(1), Zeros(30..50), Piece(2), Zeros(60..100)]);
+    }
+
+    #[test]
+    fn whole_pages_of_zeros_in_long_runs_are_cleared() {
+        let page = PAGE_SIZE as u64;
+        let parts = [
+            Part::Piece(0),
+            Part::Zeros(10..page * 17 + 1), // pages 1 to 16
+            Part::Piece(1),
+            Part::Zeros(page * 18 + 1..page * 34 + 9), // pages 19 to 33: too few
+            Part::Piece(2),
+            Part::Zeros(page * 40..page * 60),
+        ];
+        assert_eq!(empty_pages(&parts), [1..17, 40..60]);
+        assert!(empty_pages(&[Part::Zeros(1..2)]).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod layout;
 mod page_tables;
 mod start_info;
 
-use super::fill::{Piece, fill};
+use super::fill::{Piece, Zeros, fill};
 use super::populate::{PV_ORDERS, populate};
 use super::{Built, Ring};
 use crate::foreign::{Protection, SeededPages};
@@ -140,8 +140,8 @@ fn write_memory(
 
     let (mut low, mut high): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|p| p.at < at(layout.low.end));
     let frames = |pfns: &Range<u64>| &p2m[pfns.start as usize..pfns.end as usize];
-    fill(xc, guest.domid, layout.low.clone(), frames(&layout.low), &mut low)?;
-    fill(xc, guest.domid, layout.high.clone(), frames(&layout.high), &mut high)
+    fill(xc, guest.domid, layout.low.clone(), frames(&layout.low), &mut low, Zeros::Cleared)?;
+    fill(xc, guest.domid, layout.high.clone(), frames(&layout.high), &mut high, Zeros::Cleared)
 }
 
 fn start_info_page(guest: &PvGuest<'_>, kernel: &PvLayout, layout: &Layout, p2m: &[u64], shared_info: Mfn) -> Vec<u8> {

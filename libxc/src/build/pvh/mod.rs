@@ -5,7 +5,7 @@ mod context;
 mod layout;
 mod start_info;
 
-use super::fill::{Piece, fill};
+use super::fill::{Piece, Zeros, fill};
 use super::populate::{ALL_ORDERS, populate};
 use super::{Built, Ring};
 use crate::foreign::SeededPages;
@@ -136,7 +136,7 @@ fn write_memory(xc: &Xc, guest: &PvhGuest<'_>, layout: &Layout, tables: &Tables)
 
 fn fill_frames(xc: &Xc, guest: &PvhGuest<'_>, frames: &Range<u64>, pieces: &mut [Piece<'_>]) -> Result<()> {
     let list: Vec<u64> = frames.clone().collect();
-    fill(xc, guest.domid, frames.clone(), &list, pieces)
+    fill(xc, guest.domid, frames.clone(), &list, pieces, Zeros::Written)
 }
 
 /// A page directory that maps 4 GiB onto themselves in pages of 4 MiB: some Intel processors run a guest
