@@ -13,6 +13,7 @@ use crate::process::output;
 use crate::profile::Profile;
 use crate::progress;
 use crate::session::{Lab, Program, copy_files, ends_of_logs, write_main};
+use crate::stage::Build;
 use crate::workspace::Workspace;
 
 /// In software emulation at one instruction after the other this takes several minutes.
@@ -81,7 +82,7 @@ fn without_xen() -> Result<Vec<Sample>> {
 /// What commands take in dom0.
 fn under_xen(workspace: &Workspace) -> Result<Vec<Sample>> {
     let profile = Profile::load(workspace, "deterministic")?;
-    let lab = Lab::prepare(workspace, Program::Ours)?;
+    let lab = Lab::prepare(workspace, Program::Ours(Build::Release))?;
     let directories = lab.directories("bench")?;
     copy_files(&workspace.lab().join("bench"), &directories.share)?;
     write_main(&directories.share, "#!/bin/sh\nexec python3 /lab/measure.py\n")?;

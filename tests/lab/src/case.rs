@@ -168,7 +168,9 @@ fn outcome(directories: &Directories, case: &Case, status: u8) -> Outcome {
             let logs = [("dom0's logs", "logs"), ("dom0's kernel", "kernel"), ("Xen", "xen")].map(|(title, file)| {
                 format!("--- {title}\n{}\n", last_lines(&output_file(directories, case, file), 40))
             });
-            Outcome::Failed(format!("{}\n{}exit status {status}", transcript(directories, case), logs.concat()))
+            let end = last_lines(&output_file(directories, case, "transcript"), 5);
+            let all = transcript(directories, case);
+            Outcome::Failed(format!("{end}\nexit status {status}\n{all}\n{}", logs.concat()))
         }
     }
 }

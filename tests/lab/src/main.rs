@@ -88,7 +88,7 @@ impl MachineOptions {
 }
 
 fn program(stock: bool) -> Program {
-    if stock { Program::Stock } else { Program::Ours }
+    if stock { Program::Stock } else { Program::Ours(stage::Build::Quick) }
 }
 
 fn main() -> ExitCode {

@@ -14,6 +14,7 @@ use crate::image::Image;
 use crate::machine::{Directories, Machine, Said};
 use crate::process::last_lines;
 use crate::profile::Profile;
+use crate::stage::Build;
 use crate::workspace::Workspace;
 use crate::{progress, setup, stage};
 
@@ -23,8 +24,8 @@ const BOOT_LIMIT: Duration = Duration::from_secs(300);
 /// Whose program `xl` is in dom0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
-    /// This tree's.
-    Ours,
+    /// This tree's, built so.
+    Ours(Build),
     /// The one that came with Xen.
     Stock,
 }
@@ -43,7 +44,7 @@ impl<'a> Lab<'a> {
         setup::host_packages(workspace)?;
         let (image, built) = std::thread::scope(|scope| {
             let build = scope.spawn(|| match program {
-                Program::Ours => stage::build(workspace),
+                Program::Ours(build) => stage::build(workspace, build),
                 Program::Stock => Ok(()),
             });
             let image = setup::dom0(workspace).and_then(|dom0| Image::prepare(workspace, &dom0));
@@ -67,12 +68,13 @@ impl<'a> Lab<'a> {
         let share = dir.join("share");
         fs::create_dir_all(&share).with_context(|| format!("making {}", share.display()))?;
         let stage = match self.program {
-            Program::Ours => Some(dir.join("stage")),
+            Program::Ours(build) => {
+                let stage = dir.join("stage");
+                stage::install(self.workspace, build, &stage)?;
+                Some(stage)
+            }
             Program::Stock => None,
         };
-        if let Some(stage) = &stage {
-            stage::install(self.workspace, stage)?;
-        }
         Ok(Directories { share, stage, console: dir.join("console.log") })
     }
 

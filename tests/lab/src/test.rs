@@ -40,14 +40,26 @@ struct Step {
 /// Runs the steps and cases whose name contains `filter`.
 pub(crate) fn run(workspace: &Workspace, filter: &str, program: Program) -> Result<ExitCode> {
     setup::host_packages(workspace)?; // clippy and the unit tests build libxc too
-    let mut tally = Tally::default();
+    let (mut tally, mut failed) = (Tally::default(), Vec::new());
     for step in steps().iter().filter(|s| s.name.contains(filter)) {
-        tally.add(run_step(workspace, step)?);
+        let of_step = run_step(workspace, step)?;
+        if of_step.failed > 0 {
+            failed.push(step.name.to_owned());
+        }
+        tally.add(of_step);
     }
     let cases = Case::all(workspace, filter)?;
     if !cases.is_empty() {
         let lab = Lab::prepare(workspace, program)?;
-        case::run(workspace, &lab, &cases, |case, outcome, time| tally.add(report(case, outcome, time)))?;
+        case::run(workspace, &lab, &cases, |case, outcome, time| {
+            if let Outcome::Failed(_) = outcome {
+                failed.push(case.name.clone());
+            }
+            tally.add(report(case, outcome, time));
+        })?;
+    }
+    if !failed.is_empty() {
+        println!("failed: {}", failed.join(", "));
     }
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
