@@ -27,6 +27,8 @@ pub struct Paths {
     pub firmware: PathBuf,
     /// The device model (`QEMU_XEN_PATH`).
     pub qemu: PathBuf,
+    /// The program that waits for a domain's end.
+    pub monitor: PathBuf,
     /// The helper that copies a domain's memory.
     pub save_helper: PathBuf,
     /// The helper that converts streams of Xen before 4.6.
@@ -53,6 +55,7 @@ impl Paths {
             dump: "/var/lib/xen/dump".into(),
             config: "/etc/xen".into(),
             scripts: "/etc/xen/scripts".into(),
+            monitor: libexec_bin.join("xl-monitor"),
             save_helper: libexec_bin.join("libxl-save-helper"),
             convert_helper: libexec_bin.join("convert-legacy-stream"),
             firmware: libexec.join("boot"),

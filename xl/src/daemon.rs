@@ -1,33 +1,39 @@
 //! Processes that stay in the background: the monitor of a domain, `xl devd`.
 //!
-//! Each is another run of the program, small and with nothing inherited. A pipe, its standard output, tells whoever
-//! started it whether it got as far as doing its work. From then on its words go to a log.
+//! Each is another run of a program, with nothing inherited. A pipe, its standard output, tells whoever started it whether
+//! it got as far as doing its work. From then on its words go to a log.
 
 use crate::failure::Failure;
+use libxl::domain::monitor::READY;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a daemon says when it is at work.
-const READY: &str = "ready";
+/// This program.
+pub(crate) const SELF: &str = "/proc/self/exe";
 
-/// Starts a daemon, and returns when it is at work.
+/// Starts a program as a daemon, and returns when it is at work.
 ///
 /// # Errors
 /// Why it is not, in its own words.
-pub(crate) fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<(), String> {
-    let mut daemon = Command::new("/proc/self/exe")
+pub(crate) fn start(
+    program: impl AsRef<Path>,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<(), String> {
+    let program = program.as_ref();
+    let mut daemon = Command::new(program)
         .arg0("xl")
         .args(arguments)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|e| e.to_string())?;
+        .map_err(|e| format!("running {}: {e}", program.display()))?;
     let mut answer = String::new();
     if let Some(pipe) = daemon.stdout.take() {
         BufReader::new(pipe).read_line(&mut answer).map_err(|e| e.to_string())?;

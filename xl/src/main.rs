@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 /// Does what the command line says, and returns the exit status.
 fn run() -> Result<u8, Failure> {
-    if let Some((domid, name)) = monitor::asked_for(std::env::args_os()) {
+    if let Some((domid, name)) = monitor::ended(std::env::args_os()) {
         return monitor::run(domid, &name).map(|()| 0);
     }
     if let Some(pidfile) = cmd::devd::asked_for(std::env::args_os()) {

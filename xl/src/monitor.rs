@@ -1,7 +1,9 @@
-//! The process that stays with a domain: it waits until the domain shuts down and does what the
-//! configuration says (`on_poweroff=` and its kin), until the domain is gone.
+//! What stays with a domain: it waits until the domain shuts down and does what the configuration says
+//! (`on_poweroff=` and its kin), until the domain is gone.
 //!
-//! `xl create` starts it as a daemon. Its words go to `/var/log/xen/xl-NAME.log`, as stock xl's do.
+//! Waiting is the work of a small program, `xl-monitor`, which `xl create` starts; it becomes xl for what there is to do,
+//! and xl becomes `xl-monitor` again for the domain that took the place of the old one. Their words go to
+//! `/var/log/xen/xl-NAME.log`, as stock xl's do.
 
 use crate::autoballoon;
 use crate::cli::Globals;
@@ -11,20 +13,18 @@ use crate::failure::Failure;
 use crate::output::say;
 use crate::session::Session;
 use libxc::DomId;
-use libxc::domain::{DomainFlags, ShutdownReason as Reason};
+use libxc::domain::ShutdownReason as Reason;
+use libxl::Ctx;
 use libxl::domain::death::{self, Next, Verdict};
+use libxl::domain::monitor::{self, AGAIN};
 use libxl::domain::{self, configuration, control, coredump};
-use libxl::event::Deadline;
 use libxl::types::{DomainConfig, ShutdownReason};
 use libxl::userdata::Userdata;
-use libxl::xenstore::Watch;
-use libxl::{Ctx, event, logfile};
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-
-/// The first argument of a run of the program that is a monitor. No command can have this name.
-const MARK: &str = "--domain-monitor";
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Who stays with a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,75 +53,72 @@ pub(crate) fn watch(session: &Session, domid: DomId, name: &str, who: Watching) 
     match who {
         Watching::Nobody => Ok(()),
         Watching::Foreground => in_foreground(session, domid, name),
-        Watching::Background => start(domid, name),
+        Watching::Background => start(session, domid, name),
     }
 }
 
 /// Starts a monitor for a domain, and returns when it waits.
-fn start(domid: DomId, name: &str) -> Result<(), Failure> {
-    daemon::start([MARK, &domid.to_string(), name]).map_err(|why| {
+fn start(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
+    let failed = |why: String| {
         Failure::new(3, format!("starting the monitor of domain {domid}: {why} (the domain runs on without it)"))
-    })
+    };
+    let xl = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
+    let arguments = [xl, domid.to_string().into(), name.into()];
+    daemon::start(&session.ctx.paths.monitor, arguments).map_err(failed)
 }
 
-/// The domain and its name, if this run of the program is a monitor.
-pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> Option<(DomId, String)> {
+/// The domain and its name, if this run of the program was its monitor until the domain ended.
+pub(crate) fn ended(mut argv: impl Iterator<Item = OsString>) -> Option<(DomId, String)> {
     argv.next()?;
-    argv.next().filter(|mark| mark == MARK)?;
+    argv.next().filter(|mark| mark == monitor::ENDED)?;
     let domid = argv.next()?.to_str()?.parse().ok()?;
     Some((DomId(domid), argv.next()?.to_string_lossy().into_owned()))
 }
 
-/// The life of a monitor: a log, the wait.
+/// Does what is to be done for a domain that has ended, and becomes the monitor of the one that takes its place.
 pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
     let session = Session::new(Globals::default());
-    let watch = daemon::become_one(|| {
-        let (log, _) = logfile::create(&session.ctx, &format!("xl-{name}"))?;
-        Ok((log, session.ctx.xs()?.watch("@releaseDomain")?))
-    })?;
     crate::log::init(&session.globals);
-    follow(&session, &watch, domid, name)
+    let reason = monitor::wait_for_end(&session.ctx, &monitor::watch(&session.ctx)?, domid)?;
+    let Some((domid, name)) = after_end(&session, domid, name, reason)? else { return Ok(()) };
+    let xl = std::env::current_exe().map_err(libxl::Error::from)?;
+    let program = &session.ctx.paths.monitor;
+    let error = Command::new(program).arg0("xl").arg(AGAIN).arg(xl).args([&domid.to_string(), &name]).exec();
+    Err(Failure::new(3, format!("staying with domain {domid}: running {}: {error}", program.display())))
 }
 
-/// Stays with a domain without becoming a process of its own (`xl create -F`).
+/// Stays with a domain, and with those that take its place, until there is none (`xl create -F`).
 fn in_foreground(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
-    let watch = session.ctx.xs()?.watch("@releaseDomain").map_err(libxl::Error::from)?;
-    follow(session, &watch, domid, name)
-}
-
-/// Stays with the domain, and with those that take its place, until there is none.
-pub(crate) fn follow(session: &Session, watch: &Watch, domid: DomId, name: &str) -> Result<(), Failure> {
-    let (mut domid, mut name) = (domid, name.to_owned());
-    say(format_args!("Waiting for domain {name} (domid {domid}) to die [pid {}]", std::process::id()));
-    loop {
-        let Some(reason) = wait_for_shutdown(&session.ctx, watch, domid)? else {
-            say(format_args!("Domain {domid} has been destroyed."));
-            return Ok(());
-        };
-        say(format_args!("Domain {domid} has shut down, reason code {0} 0x{0:x}", reason.code()));
-        let Some(config) = after_shutdown(session, domid, reason)? else {
-            say(format_args!("Done. Exiting now"));
-            return Ok(());
-        };
-        say(format_args!("Done. Rebooting now"));
-        name = config.c_info.name.clone().unwrap_or_default();
-        domid = begin_anew(session, config)?;
-        say(format_args!("Waiting for domain {name} (domid {domid}) to die [pid {}]", std::process::id()));
+    let watch = monitor::watch(&session.ctx)?;
+    let mut here = Some((domid, name.to_owned()));
+    while let Some((domid, name)) = here {
+        say(format_args!("{}", monitor::waiting(domid, &name)));
+        let reason = monitor::wait_for_end(&session.ctx, &watch, domid)?;
+        here = after_end(session, domid, &name, reason)?;
     }
+    Ok(())
 }
 
-/// Waits until the domain shuts down; `None` if it is destroyed instead. A domain that suspends is being saved: it is
-/// destroyed or goes on soon, and its monitor stays.
-fn wait_for_shutdown(ctx: &Ctx, watch: &Watch, domid: DomId) -> Result<Option<Reason>, Failure> {
-    let end = event::wait_until(ctx, watch, Deadline::NEVER, "the domain's end", || {
-        Ok(match ctx.xc()?.domain(domid)? {
-            Some(info) if !info.flags.contains(DomainFlags::DYING) => {
-                info.shutdown_reason.filter(|reason| *reason != Reason::Suspend).map(Some)
-            }
-            _ => Some(None),
-        })
-    });
-    Ok(end?)
+/// Does what is to be done for a domain that shut down for this reason, or that was destroyed. Gives the domain that
+/// takes its place, if any.
+fn after_end(
+    session: &Session,
+    domid: DomId,
+    name: &str,
+    reason: Option<Reason>,
+) -> Result<Option<(DomId, String)>, Failure> {
+    let Some(reason) = reason else {
+        say(format_args!("{}", monitor::destroyed(domid)));
+        return Ok(None);
+    };
+    say(format_args!("Domain {domid} has shut down, reason code {0} 0x{0:x}", reason.code()));
+    let Some(config) = after_shutdown(session, domid, reason)? else {
+        say(format_args!("Done. Exiting now"));
+        return Ok(None);
+    };
+    say(format_args!("Done. Rebooting now"));
+    let name = config.c_info.name.clone().unwrap_or_else(|| name.to_owned());
+    Ok(Some((begin_anew(session, config)?, name)))
 }
 
 /// Does what the configuration says for this reason, and gives the configuration of the domain that is

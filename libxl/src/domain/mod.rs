@@ -18,6 +18,7 @@ pub(crate) mod devices;
 pub mod info;
 mod make;
 pub mod memory;
+pub mod monitor;
 pub mod name;
 pub mod nodes;
 mod platform;

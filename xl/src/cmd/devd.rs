@@ -36,7 +36,7 @@ impl Run for Devd {
             // The daemon is not in this directory.
             arguments.push(std::path::absolute(pidfile).map_err(libxl::Error::from)?.into());
         }
-        daemon::start(arguments).map_err(|why| Failure::new(1, format!("devd: {why}")))
+        daemon::start(daemon::SELF, arguments).map_err(|why| Failure::new(1, format!("devd: {why}")))
     }
 }
 
