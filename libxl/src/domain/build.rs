@@ -1,5 +1,6 @@
 //! A domain's memory and vCPU state, and telling the daemons of it.
 
+use super::info;
 use super::nodes::{self, Image, Ring};
 use super::platform::Channels;
 use super::preflight::Images;
@@ -72,10 +73,10 @@ pub(super) fn nodes(
     built: &Built,
     booted: bool,
 ) -> Result<()> {
-    let b_info = &config.b_info;
-    let plan = nodes::built(&nodes::Built {
+    let (b_info, uuid) = (&config.b_info, config.c_info.uuid.to_string());
+    let mut plan = nodes::built(&nodes::Built {
         domid,
-        uuid: &config.c_info.uuid.to_string(),
+        uuid: &uuid,
         max_memkb: b_info.max_memkb.unwrap_or(0),
         target_memkb: target(b_info),
         video_memkb: b_info.video_memkb.unwrap_or(0),
@@ -86,6 +87,9 @@ pub(super) fn nodes(
         image: image(b_info, booted),
         start_time: now(),
     });
+    if info::has_twin(ctx, domid, &config.c_info.uuid)? {
+        plan = nodes::without_vm(plan, &uuid);
+    }
     ctx.xs()?.run_atomic(|batch: &mut Batch| plan.iter().for_each(|node| node.queue(batch)))
 }
 

@@ -31,7 +31,7 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
     let info = info::get(ctx, domid)?;
     stop_vcpus(ctx, &info)?;
     let mut left = Leftovers::read(ctx, domid)?;
-    if has_twin(ctx, &info)? {
+    if info::has_twin(ctx, domid, &Uuid::from_bytes(info.uuid))? {
         left.vm = None;
     }
     let cleanup = [
@@ -43,15 +43,6 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
         free_memory(ctx, domid),
     ];
     cleanup.into_iter().collect()
-}
-
-/// Whether another domain that lives has this one's UUID: one of them is the other's copy, in a migration on this host.
-/// Both use `/vm/UUID`.
-fn has_twin(ctx: &Ctx, info: &DomainInfo) -> Result<bool> {
-    let is_twin = |other: &DomainInfo| {
-        other.domid != info.domid && other.uuid == info.uuid && !other.flags.contains(DomainFlags::DYING)
-    };
-    Ok(ctx.xc()?.domains()?.iter().any(is_twin))
 }
 
 /// Nothing runs in the domain from here on. A dying domain cannot be paused and need not be.

@@ -1,9 +1,9 @@
 //! The hypercall that makes a domain exist, and the choice of its number.
 
-use super::nodes;
+use super::{info, nodes};
 use crate::error::{Error, Result};
 use crate::types::{DomainConfig, DomainType, Passthrough};
-use crate::xenstore::{Batch, Store};
+use crate::xenstore::{Batch, Store, schema};
 use crate::{Ctx, domid_history};
 use libxc::DomId;
 use libxc::domain::{CreateFlags, Emulation, NewDomain};
@@ -88,11 +88,15 @@ pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()
         xsdata: &c_info.xsdata.0,
         platformdata: &c_info.platformdata.0,
     };
-    let plan = nodes::birth(&identity);
+    let (mut plan, mut old) = (nodes::birth(&identity), nodes::birth_roots(&identity).to_vec());
+    if info::has_twin(ctx, domid, &c_info.uuid)? {
+        plan = nodes::without_vm(plan, &uuid);
+        old.retain(|path| *path != schema::vm(&uuid));
+    }
     ctx.xs()?.transaction(|t| {
         super::name::check_free(ctx, t, identity.name, Some(domid))?;
         let mut batch = Batch::new();
-        nodes::birth_roots(&identity).iter().for_each(|path| _ = batch.rm(path));
+        old.iter().for_each(|path| _ = batch.rm(path));
         let roots = batch.len();
         plan.iter().for_each(|node| node.queue(&mut batch));
         // A number that was never used has nothing to remove.

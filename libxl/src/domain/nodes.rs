@@ -137,6 +137,15 @@ pub fn name(domid: DomId, uuid: &str, name: &str) -> [Node; 2] {
     })
 }
 
+/// Leaves out what lies in `/vm/UUID`: that is the guest's, of which this domain is a copy on the same host. It stays as
+/// it is, whichever of the two goes.
+pub fn without_vm(mut nodes: Vec<Node>, uuid: &str) -> Vec<Node> {
+    let vm = schema::vm(uuid);
+    let is_in_vm = |path: &str| path.strip_prefix(&vm).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    nodes.retain(|node| !is_in_vm(&node.path));
+    nodes
+}
+
 /// The nodes that belong to the guest, empty at first.
 fn guest_writable(hvm: bool, driver_domain: bool) -> impl Iterator<Item = &'static str> {
     const CONTROL: [&str; 4] =
@@ -422,6 +431,17 @@ mod tests {
         for dir in ["libxl", "device-model"] {
             let node = nodes.iter().find(|n| n.path == format!("/local/domain/3/{dir}")).expect(dir);
             assert_eq!(node.perms.as_ref().map(Perms::to_string).as_deref(), Some("(n3)"));
+        }
+    }
+
+    #[test]
+    fn a_copy_beside_its_guest_leaves_the_node_that_both_use() {
+        let (born, built) = (birth(&identity(9, "g--incoming", PVH_UUID, "pvh")), built(&pvh_built()));
+        for nodes in [born, built] {
+            let (count, vm) = (nodes.len(), format!("/vm/{PVH_UUID}"));
+            let kept = without_vm(nodes, PVH_UUID);
+            assert!(kept.len() < count && kept.iter().all(|n| !n.path.starts_with(&vm)));
+            assert!(kept.iter().all(|n| n.path != "/local/domain/9/vm" || n.value == vm), "it says where its node is");
         }
     }
 
