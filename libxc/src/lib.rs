@@ -5,6 +5,7 @@
 
 mod buffer;
 pub mod build;
+pub mod context;
 pub mod cpuid;
 pub mod domain;
 pub mod error;
