@@ -1,11 +1,12 @@
 //! File descriptors that the parent process left open and named by number on the command line.
 #![allow(unsafe_code, reason = "an inherited descriptor exists only as a number until it is taken over here")]
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
 static TAKEN: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
@@ -24,6 +25,20 @@ pub fn take(number: RawFd) -> io::Result<OwnedFd> {
     taken.insert(number);
     // SAFETY: the descriptor is open, and `taken` makes this the only owner that this function ever hands out.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Closes all descriptors but the first three and `kept`. A kernel that cannot (before Linux 5.9) leaves them open.
+pub fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd() as u32;
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept.saturating_add(1).max(3), u32::MAX)] {
+        // SAFETY: called before anything but `kept` was opened or taken over: nobody owns what is closed.
+        let closed = if first > last { 0 } else { unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } };
+        match Errno::result(closed) {
+            Err(e) if e != Errno::ENOSYS => return Err(e.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Opens what the option of a stream tool names: a descriptor by its number, else a file.

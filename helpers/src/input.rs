@@ -71,6 +71,19 @@ impl<R: Read> Input<R> {
         if read < count { Err(Fault::Truncated { offset: self.offset, place }) } else { Ok(bytes) }
     }
 
+    /// All that is left, from here on.
+    pub fn rest(&mut self) -> impl Read {
+        &mut self.reader
+    }
+
+    /// Makes sure that nothing follows `place`.
+    pub fn end(&mut self, place: &'static str) -> Result<()> {
+        match self.reader.fill_buf()? {
+            [] => Ok(()),
+            _ => Err(Fault::Other(format!("more follows the {place}"))),
+        }
+    }
+
     /// Passes over `count` bytes.
     pub fn skip(&mut self, place: &'static str, mut count: u64) -> Result<()> {
         while count > 0 {

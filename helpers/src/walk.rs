@@ -2,6 +2,7 @@
 //!
 //! Nothing is kept: the memory used is that of the largest record.
 
+use crate::compressed::Decoder;
 use crate::input::{Fault, Input, Result};
 use libxc::cpuid::{CpuidLeaf, MsrEntry};
 use libxc::stream::pv::{P2mFrames, PvInfo, VcpuState};
@@ -87,8 +88,11 @@ pub fn walk(input: impl Read, format: Format, visit: &mut Visitor<'_>) -> Result
     match format {
         Format::Libxc => walk.libxc_stream(false),
         Format::Libxl => walk.libxl_stream(),
-        Format::Xl if walk.save_file()?.stream_v2 => walk.libxl_stream(),
-        Format::Xl => walk.libxc_stream(false),
+        Format::Xl => match walk.save_file()? {
+            SaveFileHeader { stream_v2: false, .. } => walk.libxc_stream(false),
+            SaveFileHeader { compressed: false, .. } => walk.libxl_stream(),
+            _ => walk.compressed_stream(),
+        },
     }
 }
 
@@ -107,6 +111,14 @@ impl<R: Read> Walk<'_, '_, R> {
         let config = self.check(header.config(&data))?;
         self.show(Part::SaveFile(header, config))?;
         Ok(header)
+    }
+
+    /// Offsets are those in the stream as it was before it was compressed.
+    fn compressed_stream(&mut self) -> Result<()> {
+        let decoder = Decoder::new(self.input.rest())?;
+        let mut inside = Walk { input: Input::new(decoder), part: 0, visit: &mut *self.visit };
+        inside.libxl_stream()?;
+        inside.input.end("compressed stream")
     }
 
     fn libxl_stream(&mut self) -> Result<()> {
@@ -253,12 +265,13 @@ fn decode_body(kind: RecordType, version: u32, body: &[u8]) -> libxc::stream::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compressed::{Method, compress};
     use libxc::stream::{GuestKind, PageType, PfnEntry, record};
     use libxc::types::Pfn;
 
     /// A whole save file of a guest with one page.
     fn sample() -> Vec<u8> {
-        let (header, config) = SaveFileHeader::with_config("{}").unwrap();
+        let (header, config) = SaveFileHeader::with_config("{}", false).unwrap();
         let mut out = [&header.encode()[..], &config, &StreamHeader::default().encode()].concat();
         out.extend(LibxlRecordHeader { kind: LibxlRecordType::LibxcContext, length: 0 }.encode());
         out.extend(ImageHeader::CURRENT.encode());
@@ -300,6 +313,20 @@ mod tests {
                 "4255 LibxlRecord"
             ]
         );
+    }
+
+    #[test]
+    fn a_compressed_file_has_the_parts_that_it_had() {
+        let (header, config) = SaveFileHeader::with_config("{}", true).unwrap();
+        let plain = sample();
+        let mut bytes = [&header.encode()[..], &config].concat();
+        compress(Method::Zstd(3), &plain[bytes.len()..], &mut bytes).unwrap();
+        let (seen, result) = parts(&bytes);
+        result.unwrap();
+        assert_eq!(seen.len(), parts(&plain).0.len());
+        assert_eq!(seen[..3], ["0 SaveFile", "0 Libxl", "16 LibxlRecord"]);
+        bytes.truncate(bytes.len() - 3);
+        assert!(parts(&bytes).1.is_err());
     }
 
     #[test]

@@ -68,6 +68,16 @@ impl Xc {
         }
     }
 
+    /// As [`Xc::open`], with all that later calls would open: for a process that is about to lose the right to open files.
+    ///
+    /// # Errors
+    /// As those of [`Xc::open`].
+    pub fn open_whole() -> Result<Xc> {
+        let xc = Xc::open()?;
+        xc.memory()?;
+        Ok(xc)
+    }
+
     /// libxencall's handle, open as long as `self`.
     pub(crate) fn call(&self) -> *mut xencall::Handle {
         self.call.as_ptr()

@@ -2,6 +2,7 @@
 //!
 //! It never prints, exits, or reads arguments or the environment: that is the program's part.
 
+pub mod compressor;
 pub mod ctx;
 pub mod defaults;
 pub mod device;

@@ -3,7 +3,7 @@
 
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use crate::event::{self, Deadline, Source};
+use crate::event::{self, Deadline, Source, Woken};
 use crate::exec::{Child, Program};
 use libxc::migrate::protocol::{Message, level, receive, send_reply};
 use nix::errno::Errno;
@@ -44,7 +44,8 @@ pub(crate) struct Rings {
 
 /// Runs the helper on a stream: `mode` and then the arguments that follow the stream's descriptor.
 ///
-/// When the context's [`Cancel`](crate::event::Cancel) fires, the helper is told to stop and puts the guest in order.
+/// When the context's [`Cancel`](crate::event::Cancel) fires, or at the deadline, the helper is told to stop and puts the
+/// guest in order.
 ///
 /// # Errors
 /// Whatever failed first: a question, or what the helper itself says.
@@ -54,10 +55,11 @@ pub(crate) fn run(
     stream: BorrowedFd<'_>,
     arguments: &[String],
     questions: &mut dyn Questions,
+    deadline: Deadline,
 ) -> Result<Option<Rings>> {
     let mut helper = Helper::start(ctx, mode, stream, arguments)?;
     let mut told = Told::default();
-    let talked = helper.talk(ctx, questions, &mut told);
+    let talked = helper.talk(ctx, questions, deadline, &mut told);
     let ended = helper.end(ctx);
     let outcome = told.outcome();
     // The first cause is the one to tell: what libxl failed at, what the helper failed at, how it ended.
@@ -98,17 +100,27 @@ impl Helper {
     }
 
     /// Hears the helper out and answers its questions.
-    fn talk(&mut self, ctx: &Ctx, questions: &mut dyn Questions, told: &mut Told) -> Result<()> {
+    fn talk(
+        &mut self,
+        ctx: &Ctx,
+        questions: &mut dyn Questions,
+        mut deadline: Deadline,
+        told: &mut Told,
+    ) -> Result<()> {
         let mut failed = None;
         loop {
-            match event::wait(ctx, &[Source::Readable(self.messages.as_fd())], Deadline::NEVER) {
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::Aborted && failed.is_none() => {
-                    self.child.signal(Signal::SIGTERM)?;
-                    failed = Some(e);
-                    continue;
+            let stop = match event::wait(ctx, &[Source::Readable(self.messages.as_fd())], deadline) {
+                Ok(Woken::By(_)) => None,
+                Ok(Woken::TimedOut) => Some(Error::new(ErrorKind::TimedOut, "the time that it may take is over")),
+                Err(e) => Some(e),
+            };
+            if let Some(e) = stop {
+                if failed.is_some() || !matches!(e.kind(), ErrorKind::Aborted | ErrorKind::TimedOut) {
+                    return Err(failed.unwrap_or(e));
                 }
-                Err(e) => return Err(failed.unwrap_or(e)),
+                self.child.signal(Signal::SIGTERM)?;
+                (failed, deadline) = (Some(e), Deadline::NEVER);
+                continue;
             }
             let message = receive(&mut self.messages).context("hearing the save helper");
             let Some(message) = message? else { return failed.map_or(Ok(()), Err) };
@@ -227,7 +239,7 @@ mod tests {
         let ctx = ctx(&dir, script);
         // Starting a script just written can meet ETXTBSY while another test forks.
         let stream = File::open("/dev/null").unwrap();
-        run(&ctx, "--save-domain", stream.as_fd(), &["1".into()], asked)
+        run(&ctx, "--save-domain", stream.as_fd(), &["1".into()], asked, Deadline::NEVER)
     }
 
     /// Messages in the octal form of printf(1).
@@ -252,6 +264,16 @@ mod tests {
         let mut asked = Asked { refuse: true, ..Asked::default() };
         let script = format!("printf '{SUSPEND}'; {ANSWER}; printf '{FAILURE}'; {ANSWER}");
         assert_eq!(helper(&script, &mut asked).unwrap_err().to_string(), "it does not answer");
+    }
+
+    #[test]
+    fn at_the_deadline_the_helper_is_told_to_stop_and_heard_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = format!("trap \"printf '{FAILURE}'; {ANSWER}; exit 0\" TERM; while :; do sleep 0.05; done");
+        let (ctx, stream) = (ctx(&dir, &script), File::open("/dev/null").unwrap());
+        let soon = Deadline::after(Duration::from_millis(200));
+        let error = run(&ctx, "--save-domain", stream.as_fd(), &[], &mut Asked::default(), soon).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 
     #[test]

@@ -4,12 +4,12 @@ use crate::config::xlconf::XlConf;
 use crate::output::progress::Progress;
 use libxc::{DomId, Kib};
 use libxl::defaults::{self, memory::needed};
+use libxl::domain::restore::Stream;
 use libxl::domain::{self, ANY_DOMID, Options, RANDOM_DOMID};
 use libxl::event::Deadline;
 use libxl::lock::XlLock;
 use libxl::types::DomainConfig;
 use libxl::{Ctx, Result};
-use std::os::fd::BorrowedFd;
 
 /// Creates a domain, and leaves it paused.
 pub(crate) fn create(ctx: &Ctx, xl_conf: &XlConf, config: DomainConfig) -> Result<DomId> {
@@ -21,7 +21,7 @@ pub(crate) fn restore(
     ctx: &Ctx,
     xl_conf: &XlConf,
     config: DomainConfig,
-    stream: BorrowedFd<'_>,
+    stream: Stream<'_>,
     progress: &mut Progress,
 ) -> Result<DomId> {
     with_room(ctx, xl_conf, config, |config, options| {

@@ -19,6 +19,14 @@ pub(crate) struct Taken<'a> {
     pub(crate) keep_domid: bool,
 }
 
+/// What the header says of the guest that follows.
+pub(crate) struct Saved {
+    /// Its configuration, and xl's own.
+    pub(crate) loaded: Loaded,
+    /// Whether its stream is compressed.
+    pub(crate) compressed: bool,
+}
+
 /// The configuration that a guest takes along.
 pub(crate) fn config(session: &Session, domid: DomId, taken: &Taken<'_>) -> Result<DomainConfig, Failure> {
     if let Some(file) = taken.file {
@@ -31,11 +39,11 @@ pub(crate) fn config(session: &Session, domid: DomId, taken: &Taken<'_>) -> Resu
     Ok(config)
 }
 
-/// Writes the header. `name` is what `to` is called.
-pub(crate) fn write(mut to: impl Write, name: &str, config: &DomainConfig) -> Result<(), Failure> {
+/// Writes the header. `name` is what `to` is called; the stream may be `compressed`.
+pub(crate) fn write(mut to: impl Write, name: &str, config: &DomainConfig, compressed: bool) -> Result<(), Failure> {
     // yajl ends a text with a newline.
     let text = json::to_string(config) + "\n";
-    let (header, data) = SaveFileHeader::with_config(&text).map_err(libxl::Error::from)?;
+    let (header, data) = SaveFileHeader::with_config(&text, compressed).map_err(libxl::Error::from)?;
     let bytes = [&header.encode()[..], &data].concat();
     to.write_all(&bytes).map_err(|e| Failure::new(1, format!("writing to {name}: {e}")))?;
     say(format_args!("Saving to {name} new xl format (info {})", words(&header)));
@@ -43,7 +51,7 @@ pub(crate) fn write(mut to: impl Write, name: &str, config: &DomainConfig) -> Re
 }
 
 /// Reads the header, and the guest's configuration: `file`, if given, goes in place of what the header has.
-pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<&str>) -> Result<Loaded, Failure> {
+pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<&str>) -> Result<Saved, Failure> {
     let (header, data) = header(from, name)?;
     say(format_args!("Loading new save file {name} (new xl fmt info {})", words(&header)));
     let config = header.config(&data).map_err(|e| damaged(name, &e))?;
@@ -62,7 +70,8 @@ pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<
         }
         (None, None) => Err(Failure::new(1, format!("{name} has no configuration: xl restore CONFIGFILE {name}"))),
     };
-    loaded.map_err(|e| e.with_status(1))
+    let loaded = loaded.map_err(|e| e.with_status(1))?;
+    Ok(Saved { loaded, compressed: header.compressed })
 }
 
 fn header(mut from: impl Read, name: &str) -> Result<(SaveFileHeader, Vec<u8>), Failure> {
@@ -105,7 +114,7 @@ mod tests {
     #[test]
     fn a_header_is_read_back_and_nothing_after_it() {
         let mut bytes = Vec::new();
-        write(&mut bytes, "g.save", &DomainConfig::default()).unwrap();
+        write(&mut bytes, "g.save", &DomainConfig::default(), false).unwrap();
         bytes.extend(b"LibxlFmt");
         let mut from = &bytes[..];
         let (header, data) = header(&mut from, "g.save").unwrap();
@@ -118,7 +127,7 @@ mod tests {
     #[test]
     fn truncated_and_other_files_are_refused_by_name() {
         let mut bytes = Vec::new();
-        write(&mut bytes, "g.save", &DomainConfig::default()).unwrap();
+        write(&mut bytes, "g.save", &DomainConfig::default(), false).unwrap();
         for length in [0, 47, 48, bytes.len() - 1] {
             assert_eq!(refusal(&bytes[..length]), "xl: g.save is truncated");
         }

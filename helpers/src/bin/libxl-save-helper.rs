@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "a signal handler")]
 
 use clap::{Args, Parser};
-use helpers::inherited;
+use helpers::{inherited, sandbox};
 use libxc::migrate::protocol::{Message, level, receive_reply, send};
 use libxc::migrate::{self, Error, RestoreControl, RestoreOptions, Restored, SaveControl, SaveOptions};
 use libxc::{DomId, EvtchnPort, Xc};
@@ -68,7 +68,7 @@ fn save(libxl: &mut Libxl, stream: i64, domid: i64, flags: i64, callbacks: i64, 
     stop_writing_on_sigterm(&stream)?;
     let options = SaveOptions { domid: domain(domid)?, live: flags & LIVE != 0, verify: flags & DEBUG != 0 };
     let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
-    migrate::save(&open_xen()?, stream.as_fd(), options, &mut control)
+    migrate::save(&open_xen_and_nothing_more()?, stream.as_fd(), options, &mut control)
 }
 
 fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
@@ -103,16 +103,22 @@ fn restore_stream(
     }
     let stream = stream_fd(stream)?;
     let mut control = RestoreCallbacks { libxl, wanted: callbacks };
-    migrate::restore(&open_xen()?, stream.as_fd(), options()?, &mut control)
+    migrate::restore(&open_xen_and_nothing_more()?, stream.as_fd(), options()?, &mut control)
 }
 
-fn open_xen() -> Result<Xc, Error> {
-    Xc::open().map_err(|error| Error::Hypervisor { what: "opening the hypervisor", error })
+/// From here on nothing else can be opened: the stream's first byte is not read yet.
+fn open_xen_and_nothing_more() -> Result<Xc, Error> {
+    let xc = Xc::open_whole().map_err(|error| Error::Hypervisor { what: "opening the hypervisor", error })?;
+    sandbox::confine().map_err(|error| Error::Io { what: "giving up rights", error })?;
+    Ok(xc)
 }
 
+/// The stream; all else that libxl left open is closed.
 fn stream_fd(number: i64) -> Result<OwnedFd, Error> {
     let number = RawFd::try_from(number).unwrap_or(-1);
-    inherited::take(number).map_err(|error| Error::Io { what: "taking over the stream", error })
+    let stream = inherited::take(number).map_err(|error| Error::Io { what: "taking over the stream", error })?;
+    let closed = sandbox::close_inherited(&stream);
+    closed.map_err(|error| Error::Io { what: "closing what is not needed", error }).map(|()| stream)
 }
 
 fn domain(number: i64) -> Result<DomId, Error> {

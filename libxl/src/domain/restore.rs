@@ -3,7 +3,9 @@
 use super::create::{self, Options};
 use super::platform::{self, Channels};
 use crate::Ctx;
+use crate::compressor::Decompressor;
 use crate::error::{Error, Result, ResultExt};
+use crate::event::Deadline;
 use crate::save_helper::{self, Questions, Rings};
 use crate::stream::{RecordHeader, RecordType, StreamHeader};
 use crate::types::DomainConfig;
@@ -18,6 +20,15 @@ const CALLBACKS: u32 = 1 << 8 | 1 << 9;
 /// Bit of the question whether the CPU policy was in the stream: it was not (`XGR_SDD_MISSING_CPUID`, xenguest.h).
 const NO_CPUID: u32 = 1 << 0;
 
+/// Where a guest comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream<'a> {
+    /// What to read.
+    pub from: BorrowedFd<'a>,
+    /// It is compressed ([`SaveFileHeader`](crate::stream::SaveFileHeader) tells).
+    pub compressed: bool,
+}
+
 /// Creates a domain out of a stream and leaves it paused (`libxl_domain_create_restore`). Nothing beyond the stream's
 /// end is read.
 ///
@@ -27,25 +38,28 @@ pub fn restore(
     ctx: &Ctx,
     given: &DomainConfig,
     options: &Options,
-    stream: BorrowedFd<'_>,
+    stream: Stream<'_>,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<DomId> {
     let name = given.c_info.name.as_deref().unwrap_or("a domain without a name");
-    let incoming = Incoming::open(stream, progress).with_context(|| format!("restoring {name}"))?;
+    let incoming = Incoming::open(ctx, stream, progress).with_context(|| format!("restoring {name}"))?;
     create::birth(ctx, given, options, Some(incoming)).with_context(|| format!("restoring {name}"))
 }
 
 /// A stream of which the header was read.
 pub(super) struct Incoming<'a> {
     from: File,
+    decompressor: Option<Decompressor>,
     progress: &'a mut dyn FnMut(&str, u64, u64),
 }
 
 impl<'a> Incoming<'a> {
-    fn open(stream: BorrowedFd<'_>, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
-        let mut from = File::from(stream.try_clone_to_owned().context("the stream")?);
+    fn open(ctx: &Ctx, stream: Stream<'_>, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
+        let decompressor = stream.compressed.then(|| Decompressor::start(ctx, stream.from)).transpose()?;
+        let plain = decompressor.as_ref().map_or(stream.from, AsFd::as_fd);
+        let mut from = File::from(plain.try_clone_to_owned().context("the stream")?);
         StreamHeader::decode(&read(&mut from)?)?;
-        Ok(Incoming { from, progress })
+        Ok(Incoming { from, decompressor, progress })
     }
 
     /// Gives the domain its memory and processors, and reads the stream to its end.
@@ -59,9 +73,13 @@ impl<'a> Incoming<'a> {
         self.expect(RecordType::LibxcContext)?;
         let mut questions = Restoring { ctx, config, domid, progress: self.progress };
         let arguments = arguments(domid, channels);
-        let rings = save_helper::run(ctx, "--restore-domain", self.from.as_fd(), &arguments, &mut questions)?;
+        let from = self.from.as_fd();
+        let rings = save_helper::run(ctx, "--restore-domain", from, &arguments, &mut questions, Deadline::NEVER)?;
         let Rings { store, console } = rings.ok_or_else(|| Error::fail("the save helper told of no rings"))?;
         self.expect(RecordType::End)?;
+        if let Some(decompressor) = self.decompressor {
+            decompressor.finish(ctx)?;
+        }
         Ok(Built { store_frame: store, console_frame: console })
     }
 
@@ -127,6 +145,7 @@ impl Questions for Restoring<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Paths;
     use libxc::EvtchnPort;
     use libxc::build::Ring;
     use std::io::{Seek, Write};
@@ -136,6 +155,11 @@ mod tests {
         file.write_all(bytes).unwrap();
         file.rewind().unwrap();
         file
+    }
+
+    fn open<'a>(file: &File, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
+        let ctx = Ctx::new(Paths::installed("/usr".as_ref()));
+        Incoming::open(&ctx, Stream { from: file.as_fd(), compressed: false }, progress)
     }
 
     #[test]
@@ -151,7 +175,7 @@ mod tests {
         let bytes = [&StreamHeader::default().encode()[..], &[1, 0, 0, 0, 0, 0, 0, 0], b"what follows"].concat();
         let stream = file(&bytes);
         let mut progress = |_: &str, _, _| {};
-        let mut incoming = Incoming::open(stream.as_fd(), &mut progress).unwrap();
+        let mut incoming = open(&stream, &mut progress).unwrap();
         incoming.expect(RecordType::LibxcContext).unwrap();
         let mut rest = String::new();
         incoming.from.read_to_string(&mut rest).unwrap();
@@ -161,10 +185,10 @@ mod tests {
     #[test]
     fn streams_that_end_early_or_are_of_an_hvm_guest_are_refused() {
         let mut progress = |_: &str, _, _| {};
-        assert!(Incoming::open(file(b"LibxlFmt").as_fd(), &mut progress).is_err());
+        assert!(open(&file(b"LibxlFmt"), &mut progress).is_err());
         let bytes = [&StreamHeader::default().encode()[..], &[3, 0, 0, 0, 0, 0, 0, 0]].concat();
         let stream = file(&bytes);
-        let mut incoming = Incoming::open(stream.as_fd(), &mut progress).unwrap();
+        let mut incoming = open(&stream, &mut progress).unwrap();
         let error = incoming.expect(RecordType::LibxcContext).unwrap_err().to_string();
         assert!(error.contains("EMULATOR_CONTEXT"), "{error}");
     }

@@ -2,14 +2,17 @@
 
 use super::{configuration, info, suspend};
 use crate::Ctx;
+use crate::compressor::{Compression, Compressor};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::event::Deadline;
 use crate::save_helper::{self, Questions};
 use crate::stream::{RecordHeader, RecordType, StreamHeader};
 use crate::types::DomainType;
 use libxc::DomId;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// How to save.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +21,10 @@ pub struct Options {
     pub live: bool,
     /// Send all memory twice, for the receiver to compare.
     pub verify: bool,
+    /// Compress the stream ([`SaveFileHeader`](crate::stream::SaveFileHeader) has to say so).
+    pub compression: Option<Compression>,
+    /// Give up if it is not done within this time.
+    pub time_limit: Option<Duration>,
 }
 
 /// Bits of the helper's `XCFLAGS` (xenguest.h).
@@ -39,7 +46,7 @@ pub fn save(
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<()> {
     check(ctx, domid).with_context(|| format!("saving domain {domid}"))?;
-    stream(ctx, domid, out, options, progress)
+    compressed(ctx, domid, out, options, progress)
         .map_err(|e| go_on(ctx, domid, e))
         .with_context(|| format!("saving domain {domid}"))
 }
@@ -56,6 +63,21 @@ fn check(ctx: &Ctx, domid: DomId) -> Result<()> {
     Ok(())
 }
 
+fn compressed(
+    ctx: &Ctx,
+    domid: DomId,
+    out: BorrowedFd<'_>,
+    options: Options,
+    progress: &mut dyn FnMut(&str, u64, u64),
+) -> Result<()> {
+    let Some(compression) = options.compression else {
+        return stream(ctx, domid, out, options, progress);
+    };
+    let compressor = Compressor::start(ctx, compression, out)?;
+    stream(ctx, domid, compressor.as_fd(), options, progress)?;
+    compressor.finish(ctx)
+}
+
 fn stream(
     ctx: &Ctx,
     domid: DomId,
@@ -68,7 +90,8 @@ fn stream(
     to.write_all(&StreamHeader::default().encode()).context(write)?;
     to.write_all(&record(RecordType::LibxcContext)).context(write)?;
     let mut questions = Saving { ctx, domid, progress };
-    save_helper::run(ctx, "--save-domain", out, &arguments(domid, options), &mut questions)?;
+    let deadline = options.time_limit.map_or(Deadline::NEVER, Deadline::after);
+    save_helper::run(ctx, "--save-domain", out, &arguments(domid, options), &mut questions, deadline)?;
     to.write_all(&record(RecordType::End)).context(write)
 }
 
@@ -125,6 +148,6 @@ mod tests {
     fn the_helpers_arguments_are_those_of_stock_libxl() {
         // --save-domain 14 11 1 0 136 0, seen with stock; the back channel is used by COLO only.
         assert_eq!(arguments(DomId(1), Options::default()), ["-1", "1", "0", "136", "0"]);
-        assert_eq!(arguments(DomId(7), Options { live: true, verify: true })[2], "3");
+        assert_eq!(arguments(DomId(7), Options { live: true, verify: true, ..Options::default() })[2], "3");
     }
 }

@@ -10,6 +10,8 @@ const BYTE_ORDER: u32 = 0x0102_0304;
 const FLAG_JSON: u32 = 1 << 0;
 /// What follows is a libxl stream of version 2.
 const FLAG_STREAM_V2: u32 = 1 << 1;
+/// The libxl stream is compressed (docs/migration.md). Stock xl does not know this flag and says so.
+const FLAG_COMPRESSED: u32 = 1 << 2;
 /// The most optional data that a reader accepts: configurations are a few KiB.
 const OPTIONAL_DATA_MAX: u32 = 64 << 20;
 
@@ -20,6 +22,8 @@ pub struct SaveFileHeader {
     pub json: bool,
     /// Whether a libxl stream follows. Files of before Xen 4.6 hold a legacy one.
     pub stream_v2: bool,
+    /// Whether what follows is compressed.
+    pub compressed: bool,
     /// Flags that a reader need not know.
     pub optional_flags: u32,
     /// Bytes of optional data after the fixed part.
@@ -32,7 +36,7 @@ impl SaveFileHeader {
     const PLACE: &'static str = "save file header";
 
     /// A header of today with the configuration in JSON, and the optional data that follows it.
-    pub fn with_config(json: &str) -> Result<(SaveFileHeader, Vec<u8>)> {
+    pub fn with_config(json: &str, compressed: bool) -> Result<(SaveFileHeader, Vec<u8>)> {
         let too_long = || StreamError::new(Self::PLACE, format!("a configuration of {} bytes", json.len()));
         let config_len = u32::try_from(json.len() + 1).map_err(|_| too_long())?;
         let optional_data_len = config_len.checked_add(4).filter(|&l| l <= OPTIONAL_DATA_MAX).ok_or_else(too_long)?;
@@ -40,12 +44,14 @@ impl SaveFileHeader {
         data.extend_from_slice(&config_len.to_ne_bytes());
         data.extend_from_slice(json.as_bytes());
         data.push(0);
-        Ok((SaveFileHeader { json: true, stream_v2: true, optional_flags: 0, optional_data_len }, data))
+        let header = SaveFileHeader { json: true, stream_v2: true, compressed, optional_flags: 0, optional_data_len };
+        Ok((header, data))
     }
 
     /// The mandatory flags, as messages print them.
     pub fn mandatory_flags(&self) -> u32 {
-        (if self.json { FLAG_JSON } else { 0 }) | if self.stream_v2 { FLAG_STREAM_V2 } else { 0 }
+        let flags = [(self.json, FLAG_JSON), (self.stream_v2, FLAG_STREAM_V2), (self.compressed, FLAG_COMPRESSED)];
+        flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag)
     }
 
     /// The fixed part as it stands in a file.
@@ -70,13 +76,14 @@ impl SaveFileHeader {
             return Err(f.error(format!("byteorder: {BYTE_ORDER:#x} expected, found {byte_order:#x}")));
         }
         let flags = f.u32("mandatory_flags")?;
-        let unknown = flags & !(FLAG_JSON | FLAG_STREAM_V2);
+        let unknown = flags & !(FLAG_JSON | FLAG_STREAM_V2 | FLAG_COMPRESSED);
         if unknown != 0 {
             return Err(f.error(format!("mandatory_flags: {unknown:#x} are not supported; need newer xl")));
         }
         let header = SaveFileHeader {
             json: flags & FLAG_JSON != 0,
             stream_v2: flags & FLAG_STREAM_V2 != 0,
+            compressed: flags & FLAG_COMPRESSED != 0,
             optional_flags: f.u32("optional_flags")?,
             optional_data_len: f.u32("optional_data_len")?,
         };
@@ -104,9 +111,12 @@ mod tests {
 
     #[test]
     fn a_header_with_a_configuration_is_read_back() {
-        let (header, data) = SaveFileHeader::with_config("{\n}").unwrap();
+        let (header, data) = SaveFileHeader::with_config("{\n}", false).unwrap();
         assert_eq!(header.mandatory_flags(), 3);
         assert_eq!(SaveFileHeader::decode(&header.encode()), Ok(header));
+        let (compressed, _) = SaveFileHeader::with_config("{\n}", true).unwrap();
+        assert_eq!(compressed.mandatory_flags(), 7);
+        assert_eq!(SaveFileHeader::decode(&compressed.encode()), Ok(compressed));
         assert_eq!(data, [4, 0, 0, 0, b'{', b'\n', b'}', 0]);
         assert_eq!(header.config(&data).unwrap(), Some(&b"{\n}"[..]));
         assert_eq!(header.config(&[]).unwrap(), None);
@@ -114,21 +124,21 @@ mod tests {
 
     #[test]
     fn damaged_headers_are_refused() {
-        let good = SaveFileHeader::with_config("{}").unwrap().0.encode();
+        let good = SaveFileHeader::with_config("{}", false).unwrap().0.encode();
         for at in (0..36).chain([37]) {
             let mut bytes = good;
             bytes[at] ^= 0x40;
             assert!(SaveFileHeader::decode(&bytes).is_err(), "byte {at}");
         }
         let mut future = good;
-        future[36] |= 4;
+        future[36] |= 8;
         let error = SaveFileHeader::decode(&future).unwrap_err().to_string();
-        assert!(error.contains("0x4") && error.contains("newer xl"), "{error}");
+        assert!(error.contains("0x8") && error.contains("newer xl"), "{error}");
     }
 
     #[test]
     fn a_configuration_longer_than_its_data_is_refused() {
-        let header = SaveFileHeader::with_config("{}").unwrap().0;
+        let header = SaveFileHeader::with_config("{}", false).unwrap().0;
         assert!(header.config(&[255, 0, 0, 0, 1]).is_err());
         assert!(header.config(&[1, 0]).is_err());
     }

@@ -6,11 +6,13 @@ use crate::failure::Failure;
 use crate::handover::{self, Arriving, BANNER, Leaving, Line};
 use crate::monitor::{self, Watching};
 use crate::output::progress::Progress;
-use crate::output::say;
-use crate::saved::{self, Taken};
+use crate::output::{Format, say};
+use crate::saved::{self, Saved, Taken};
 use crate::session::Session;
 use clap::Args;
 use libxc::DomId;
+use libxl::compressor::Compression;
+use libxl::domain::restore::Stream;
 use libxl::domain::{self, control, info, name, save, suspend};
 use libxl::error::ResultExt;
 use libxl::{Ctx, Result as LibxlResult};
@@ -41,6 +43,14 @@ pub(crate) struct Migrate {
     /// As -e
     #[arg(short = 'F')]
     foreground: bool,
+    /// Compress what is sent: zstd, zstd:LEVEL (1 to 22) or lz4. Stock xl cannot receive it
+    #[arg(long, value_name = "METHOD")]
+    compress: Option<Compression>,
+    /// Give up if the guest is not copied within so many seconds; it runs on here
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
+    #[command(flatten)]
+    format: Format,
     /// Check every page, and say very much
     #[arg(long)]
     debug: bool,
@@ -64,9 +74,10 @@ impl Run for Migrate {
         let mut transport = Transport::start(&self.rune(&session.globals))?;
         let mut line = transport.line(ctx)?;
         let sent = line.expect(BANNER).map_err(Failure::from).and_then(|()| {
-            saved::write(&line.to, "migration stream", &config)?;
-            let mut progress = Progress::new();
-            let options = save::Options { live: true, verify: self.debug };
+            saved::write(&line.to, "migration stream", &config, self.compress.is_some())?;
+            let mut progress = Progress::in_format(&self.format);
+            let time_limit = self.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+            let options = save::Options { live: true, verify: self.debug, compression: self.compress, time_limit };
             let mut show = |what: &str, done, total| progress.show(what, done, total);
             Ok(save(ctx, domid, line.to.as_fd(), options, &mut show)?)
         });
@@ -215,14 +226,15 @@ impl Run for MigrateReceive {
         say(format_args!("migration target: Ready to receive domain."));
         line.send(BANNER)?;
 
-        let mut loaded = saved::read(&session, &line.from, "<incoming migration stream>", None)?;
+        let Saved { mut loaded, compressed } = saved::read(&session, &line.from, "<incoming migration stream>", None)?;
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         loaded.config.c_info.name = Some(incoming(&name));
         if self.debug {
             say(format_args!("{}", loaded.shown()?));
         }
         let mut progress = Progress::new();
-        let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, line.from.as_fd(), &mut progress)?;
+        let stream = Stream { from: line.from.as_fd(), compressed };
+        let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &mut progress)?;
         drop(progress);
         let mut copy = There { ctx, domid, name, paused: self.paused };
         if let Err(failure) = self.watch_in_background(&session, &copy) {

@@ -4,12 +4,15 @@ use crate::cli::Run;
 use crate::cmd::create::{Life, let_run, refuse_viewer};
 use crate::failure::Failure;
 use crate::monitor::Watching;
+use crate::output::Format;
 use crate::output::progress::Progress;
-use crate::saved::{self, Taken};
+use crate::saved::{self, Saved, Taken};
 use crate::session::Session;
 use crate::{autoballoon, saved_file};
 use clap::Args;
 use libxc::DomId;
+use libxl::compressor::Compression;
+use libxl::domain::restore::Stream;
 use libxl::domain::{self, control, coredump, save, suspend};
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -27,6 +30,11 @@ pub(crate) struct Save {
     /// Keep the domain's number in the file
     #[arg(short = 'D')]
     keep_domid: bool,
+    /// Compress the file: zstd, zstd:LEVEL (1 to 22) or lz4. Stock xl cannot restore it
+    #[arg(long, value_name = "METHOD")]
+    compress: Option<Compression>,
+    #[command(flatten)]
+    format: Format,
     /// Name or number of the domain
     domain: String,
     /// The file (- for standard output)
@@ -39,14 +47,18 @@ pub(crate) struct Save {
 
 impl Run for Save {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        if self.file == "-" && self.format.is_json() {
+            return Err(Failure::new(1, "-o json: standard output takes the guest already (give a file's name)"));
+        }
         let domid = session.domain(&self.domain)?;
         let session = session.cancellable()?;
         let taken = Taken { file: self.config.as_deref(), keep_domid: self.keep_domid };
         let config = saved::config(&session, domid, &taken)?;
         let file = saved_file::Pending::create(&self.file)?;
-        saved::write(file.as_file(), &self.file, &config)?;
-        let mut progress = Progress::new();
-        save(&session.ctx, domid, file.as_file().as_fd(), save::Options::default(), &mut |what, done, total| {
+        saved::write(file.as_file(), &self.file, &config, self.compress.is_some())?;
+        let mut progress = Progress::in_format(&self.format);
+        let options = save::Options { compression: self.compress, ..save::Options::default() };
+        save(&session.ctx, domid, file.as_file().as_fd(), options, &mut |what, done, total| {
             progress.show(what, done, total);
         })?;
         drop(progress);
@@ -110,14 +122,15 @@ impl Run for Restore {
             files => (None, files.first().map_or("", String::as_str)),
         };
         let from = open(file)?;
-        let loaded = saved::read(session, &from, file, config)?;
+        let Saved { loaded, compressed } = saved::read(session, &from, file, config)?;
         if self.debug {
             eprint!("{}", loaded.shown()?);
         }
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         let domid = {
             let session = session.cancellable()?;
-            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, from.as_fd(), &mut Progress::new())?
+            let stream = Stream { from: from.as_fd(), compressed };
+            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &mut Progress::new())?
         };
         let watching = Watching::of(self.no_monitor, self.foreground);
         let_run(session, domid, &name, Life { paused: self.paused, console: self.console, watching })
