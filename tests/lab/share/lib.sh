@@ -113,12 +113,14 @@ is_up() {
     grep -q '^guest is up' "/var/log/xen/console/guest-$1.log"
 }
 
-# start_ticking NAME: NAME.cfg's Linux guest, made by stock xl, is up and ticks.
+# start_ticking NAME [PROGRAM]: NAME.cfg's Linux guest, made by stock xl or that program, is up and ticks. A guest that migrates keeps its log:
+# xenconsoled names it after the domain as it first meets it, and that is NAME--incoming.
 start_ticking() {
     rm -f "/var/log/xen/console/guest-$1.log"
-    stockxl create -q "$1.cfg"
-    wait_for 90 is_up "$1"
-    wait_for 20 last_tick "$1"
+    ln -sf "guest-$1.log" "/var/log/xen/console/guest-$1--incoming.log"
+    "${2:-stockxl}" create -q "$1.cfg"
+    wait_for 240 is_up "$1"
+    wait_for 60 last_tick "$1"
 }
 
 # The last tick on the console log of a Linux guest.
@@ -133,7 +135,7 @@ ticked_beyond() {
 # goes_on NAME TICK: a guest that was moved ticks beyond TICK, has left no tick out and has not booted again.
 goes_on() {
     local log=/var/log/xen/console/guest-$1.log
-    wait_for 30 ticked_beyond "$1" $(($2 + 1))
+    wait_for 90 ticked_beyond "$1" $(($2 + 1))
     [ "$(grep -a -c '^guest is up' "$log")" = 1 ] || fail "$1 has booted again"
     grep -a -o '^tick [0-9]*' "$log" | awk '$2 != ++n { print "tick " n " is missing"; exit 1 }' || fail "$1 lost ticks"
     echo "$1 goes on: tick $2, then $(last_tick "$1")"
