@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostics;
 use super::lexer::{Lexer, Token};
 use super::source::{Piece, Source, Span, Text};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Deepest nesting of lists. Nothing of xl's has more than two levels.
 const MAX_DEPTH: usize = 100;
@@ -88,7 +88,7 @@ pub(crate) struct Setting {
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     all: Vec<Setting>,
-    by_name: BTreeMap<String, usize>,
+    by_name: HashMap<String, usize>,
 }
 
 impl Settings {
