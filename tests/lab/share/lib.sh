@@ -190,3 +190,27 @@ nothing_left() {
         sleep 0.2
     done
 }
+
+# by_both FILE STATE: makes the calls of FILE (a line each, without "xl") with stock xl and then with ours, each from
+# the state that the case's `begin` makes and `finish` removes. What is told goes to stockxl.told and xl.told: stdout,
+# the exit status, and what changed in what the command STATE prints.
+by_both() {
+    local program call status
+    for program in stockxl xl; do
+        begin
+        "$2" > state.before
+        while read -r call; do
+            status=0
+            echo "$program $call" >&2
+            # Words are split here on purpose; quotes in a call are the shell's.
+            eval "$program $call" > stdout 2> /dev/null < /dev/null || status=$?
+            "$2" > state.after
+            echo "\$ xl $call"
+            cat stdout
+            echo "status $status"
+            diff state.before state.after | grep '^[<>]' || true
+            mv state.after state.before
+        done < "$1" > $program.told
+        finish
+    done
+}
