@@ -4,6 +4,7 @@
 
 use clap::{Parser, Subcommand};
 use helpers::compressed::{self, Method};
+use helpers::sandbox;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -47,6 +48,10 @@ fn run(work: &Work) -> io::Result<()> {
     match work {
         Work::Zstd { level } => compressed::compress(Method::Zstd(*level), from, to),
         Work::Lz4 => compressed::compress(Method::Lz4, from, to),
-        Work::Decompress => compressed::decompress(from, to),
+        Work::Decompress => {
+            // The stream may come from anywhere, and libzstd is C.
+            sandbox::confine()?;
+            compressed::decompress(from, to)
+        }
     }
 }
