@@ -46,6 +46,11 @@ def milliseconds(*command):
     return (end - start) / 1e6
 
 
+def settle():
+    """Lets Xen clear the memory of a domain that is gone, which it does when there is nothing else to do."""
+    time.sleep(0.5)
+
+
 def median_time(command, repeat, after=None):
     """The median of several runs; the first warms the page cache and does not count."""
     times = []
@@ -53,6 +58,7 @@ def median_time(command, repeat, after=None):
         times.append(milliseconds(*command))
         if after:
             run(*after)
+            settle()
     return statistics.median(times[1:])
 
 
@@ -114,14 +120,17 @@ def destroying(measure, cfg, name, repeat):
         for _ in range(repeat):
             # Made by stock xl without a monitor: what is left to do is the same for both.
             run(PROGRAMS["stock"], "create", "-q", "-p", "-e", cfg)
+            settle()
             times.append(milliseconds(xl, "destroy", name))
         report(measure, "ms", program, statistics.median(times))
 
 
-def monitor_memory(measure, cfg, name):
-    """Resident memory of the process that waits for the domain, and the part that no other process shares."""
+def monitor_memory(measure, cfgs):
+    """Resident memory of the process that waits for a domain, and the part that no other process shares, where there are
+    two of its kind."""
     for program, xl in PROGRAMS.items():
-        run(xl, "create", "-q", "-p", cfg)
+        for cfg in cfgs.values():
+            run(xl, "create", "-q", "-p", cfg)
         time.sleep(1)
         pid = subprocess.run(["pgrep", "-n", "-x", "xl"], check=True, capture_output=True, text=True).stdout.strip()
         with open(f"/proc/{pid}/smaps_rollup") as file:
@@ -129,7 +138,8 @@ def monitor_memory(measure, cfg, name):
         report(measure, "KiB resident", program, int(fields["Rss"]))
         private = int(fields["Private_Clean"]) + int(fields["Private_Dirty"])
         report(measure, "KiB private", program, private)
-        run(PROGRAMS["stock"], "destroy", name)
+        for name in cfgs:
+            run(PROGRAMS["stock"], "destroy", name)
 
 
 def main():
@@ -141,7 +151,7 @@ def main():
     creating("xl create -p, tiny PVH", pvh, "pvh", 3, counted=True)
     creating("xl create -p, Debian's bzImage (xz)", debian, "debian", 1, counted=False)
     destroying("xl destroy NAME", pv, "pv", 3)
-    monitor_memory("the monitor of a domain", pv, "pv")
+    monitor_memory("the monitor of a domain", {"pv": pv, "pvh": pvh})
     for number in range(19):
         run(PROGRAMS["stock"], "create", "-q", "-p", "-e", config(f"guest{number}", "pv", TINY_PV, 32))
     listing("xl list, 20 domains")
