@@ -142,6 +142,29 @@ def monitor_memory(measure, cfgs):
             run(PROGRAMS["stock"], "destroy", name)
 
 
+def saving(name):
+    """A running guest of 256 MiB into a file and back, by each program in turn."""
+    cfg = config(name, "pvh", "/boot/vmlinuz", 256, 'ramdisk = "/boot/guest.gz"\nextra = "console=hvc0 rdinit=/init quiet"\n')
+    run(PROGRAMS["stock"], "create", "-q", "-e", cfg)
+    log = f"/var/log/xen/console/guest-{name}.log"
+    while not (os.path.exists(log) and b"guest is up" in open(log, "rb").read()):
+        time.sleep(0.5)
+    file = f"/tmp/{name}.save"
+    times = {}
+    for _ in range(3):
+        for program, xl in PROGRAMS.items():
+            for verb, call in ("save", (name, file)), ("restore", ("-e", file)):
+                times.setdefault((verb, program), []).append(milliseconds(xl, verb, *call))
+                settle()
+    for (verb, program), taken in times.items():
+        report(f"xl {verb}, PVH of 256 MiB", "ms", program, statistics.median(taken[1:]))
+    for program, xl in PROGRAMS.items():
+        for verb, call in ("save", (name, file)), ("restore", ("-e", file)):
+            syscalls, _, _ = count((xl, verb, *call))
+            report(f"xl {verb}, PVH of 256 MiB", "system calls", program, syscalls)
+    run(PROGRAMS["stock"], "destroy", name)
+
+
 def main():
     pv = config("pv", "pv", TINY_PV, 32)
     pvh = config("pvh", "pvh", TINY_PVH, 32)
@@ -152,6 +175,7 @@ def main():
     creating("xl create -p, Debian's bzImage (xz)", debian, "debian", 1, counted=False)
     destroying("xl destroy NAME", pv, "pv", 3)
     monitor_memory("the monitor of a domain", {"pv": pv, "pvh": pvh})
+    saving("saved")
     for number in range(19):
         run(PROGRAMS["stock"], "create", "-q", "-p", "-e", config(f"guest{number}", "pv", TINY_PV, 32))
     listing("xl list, 20 domains")
