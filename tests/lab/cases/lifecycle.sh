@@ -10,7 +10,7 @@ start() {
         printf '%s\n' "$@"
     } > life.cfg
     xl create -q life.cfg
-    wait_for 90 is_up life
+    wait_for 150 is_up life
     domid=$(stockxl domid life)
 }
 
