@@ -77,8 +77,9 @@ fn try_flock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether the path still names this file.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+/// Whether the path still names this file: if not, whoever had the lock before has removed it, and nobody else sees a lock
+/// on it.
+pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::metadata(path) {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),

@@ -1,9 +1,10 @@
 //! Pidfiles: the file with a daemon's process id, locked as long as the daemon runs.
 
 use libxl::error::{Error, ErrorKind, Result, ResultExt};
+use libxl::lock::is_at;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A pidfile of this process. Dropped, it is removed.
@@ -22,7 +23,6 @@ impl Pidfile {
         let step = || format!("pidfile {}", path.display());
         loop {
             let mut file = lock(path).with_context(step)?;
-            // Whoever had it may have removed it, and then nobody else sees this lock.
             if is_at(&file, path).with_context(step)? {
                 write(&mut file).with_context(step)?;
                 return Ok(Pidfile { path: path.to_owned(), _locked: file });
@@ -41,15 +41,6 @@ fn lock(path: &Path) -> Result<File> {
             Err(Error::new(ErrorKind::LockFail, format!("process {} runs already", owner.trim())))
         }
         Err(TryLockError::Error(e)) => Err(e.into()),
-    }
-}
-
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
     }
 }
 

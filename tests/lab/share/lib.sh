@@ -113,8 +113,8 @@ is_up() {
     grep -q '^guest is up' "/var/log/xen/console/guest-$1.log"
 }
 
-# start_ticking NAME [PROGRAM]: NAME.cfg's Linux guest, made by stock xl or that program, is up and ticks. A guest that migrates keeps its log:
-# xenconsoled names it after the domain as it first meets it, and that is NAME--incoming.
+# start_ticking NAME [PROGRAM]: NAME.cfg's Linux guest, made by stock xl or that program, is up and ticks. A guest that
+# migrates keeps its log: xenconsoled names it after the domain as it first meets it, and that is NAME--incoming.
 start_ticking() {
     rm -f "/var/log/xen/console/guest-$1.log"
     ln -sf "guest-$1.log" "/var/log/xen/console/guest-$1--incoming.log"
