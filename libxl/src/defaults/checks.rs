@@ -2,7 +2,7 @@
 
 use libxc::host::HostCapabilities;
 
-use crate::types::{Altp2mMode, DomainConfig, DomainType, Passthrough};
+use crate::types::{Altp2mMode, DefBool, DeviceDisk, DiskSpecification, DomainConfig, DomainType, P9Type, Passthrough};
 use crate::{Error, Result};
 
 pub(super) fn combinations(config: &DomainConfig, capabilities: HostCapabilities) -> Result<()> {
@@ -13,6 +13,8 @@ pub(super) fn combinations(config: &DomainConfig, capabilities: HostCapabilities
     let is_populated_on_demand = !is_pv && b_info.target_memkb < b_info.max_memkb;
     let has_altp2m =
         !is_pv && (b_info.altp2m != Altp2mMode::Disabled || b_info.hvm().is_some_and(|hvm| hvm.altp2m.is_true()));
+
+    let has_grants = |disk: &DeviceDisk| disk.grant_usage != DefBool::default();
 
     let refused = if is_populated_on_demand && config.c_info.passthrough != Passthrough::Disabled {
         Some("memory below maxmem (populated on demand) does not go with devices passed through")
@@ -26,6 +28,10 @@ pub(super) fn combinations(config: &DomainConfig, capabilities: HostCapabilities
         Some("nestedhvm does not go with altp2m")
     } else if b_info.vpmu.is_true() && !capabilities.contains(HostCapabilities::VPMU) {
         Some("vpmu=1: the hypervisor gives guests no performance counters here")
+    } else if config.p9s.iter().any(|share| share.type_ == P9Type::Xen9pfsd) {
+        Some("p9 with type=xen_9pfsd needs a later version of Xen than 4.17")
+    } else if config.disks.iter().any(|d| d.specification == DiskSpecification::Virtio && has_grants(d)) {
+        Some("a virtio disk with grant_usage needs a later version of Xen than 4.17")
     } else {
         None
     };

@@ -188,6 +188,19 @@ fn combinations_that_cannot_work() {
     assert!(refused(config).contains("performance counters"));
 }
 
+/// A stored configuration or one from another host may ask for it, whatever xl.cfg may say here.
+#[test]
+fn devices_of_later_versions_of_xen_are_refused() {
+    let mut config = guest(DomainType::Pvh);
+    config.p9s.push(DeviceP9 { type_: P9Type::Xen9pfsd, ..Default::default() });
+    assert!(refused(config).contains("type=xen_9pfsd"));
+
+    let mut config = guest(DomainType::Pvh);
+    let virtio = DiskSpecification::Virtio;
+    config.disks.push(DeviceDisk { specification: virtio, grant_usage: DefBool::FALSE, ..Default::default() });
+    assert!(refused(config).contains("grant_usage"));
+}
+
 #[test]
 fn firmware_and_video_memory_follow_the_device_model() {
     let config = decided(guest(DomainType::Hvm));

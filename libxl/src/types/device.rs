@@ -200,6 +200,16 @@ record! {
     }
 }
 
+names! {
+    /// What serves a shared directory (`libxl_p9_type`, Xen after 4.17; before, it is QEMU).
+    pub enum P9Type default Unknown {
+        Unknown = 0 "unknown",
+        Qemu = 1 "qemu",
+        /// Xen's own daemon.
+        Xen9pfsd = 2 "xen_9pfsd",
+    }
+}
+
 record! {
     /// A shared directory (`libxl_device_p9`).
     pub struct DeviceP9 {
@@ -215,6 +225,16 @@ record! {
         security_model: Option<String>,
         /// Its number in the guest.
         devid: Option<u32>,
+        /// What serves it. The limits below are of Xen's own daemon.
+        type_ as "type": P9Type,
+        /// The most space it may take on the backend's disk, in MiB; 0 is no limit.
+        max_space: i32,
+        /// The most files in it; 0 is no limit.
+        max_files: i32,
+        /// The most files that may be open at once; 0 is the daemon's choice.
+        max_open_files: i32,
+        /// Whether the oldest file goes where a new one would be beyond a limit.
+        auto_delete: bool,
     }
 }
 

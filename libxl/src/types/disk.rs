@@ -98,5 +98,7 @@ record! {
         hidden_disk: Option<String>,
         /// Whether the frontend may trust the backend.
         trusted: DefBool,
+        /// Whether a virtio disk's memory is shared by grants (Xen after 4.17).
+        grant_usage: DefBool,
     }
 }

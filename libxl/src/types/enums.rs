@@ -230,6 +230,8 @@ names! {
     pub enum TeeType default None {
         None = 0 "none",
         Optee = 1 "optee",
+        /// The Arm Firmware Framework (Xen after 4.17).
+        Ffa = 2 "ffa",
     }
 }
 

@@ -159,6 +159,5 @@ fn environment() -> Environment<'static> {
         firmware_dir: "/boot",
         uuid: Uuid::from_bytes([1; 16]),
         genid: MsVmGenid([2; 16]),
-        refuse_arm: false,
     }
 }

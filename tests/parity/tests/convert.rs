@@ -61,7 +61,14 @@ fn nothing_of_later_keys_is_lost() {
         (Guest::Pvh, "altp2m_count=3\nbootloader_user=\"u\"\nvif=[\"vlan=7\",\"\"]\n"),
         (Guest::Pv, "sve=128\nnr_spis=0x40\ntrap_unmapped_accesses=1\narm_sci=\"type=scmi_smc\"\n"),
         (Guest::Pv, "llc_colors=[\"0-3\",\"7\"]\nvirtio=[\"type=virtio,device22,grant_usage=1\",\"type=x\"]\n"),
-        (Guest::Pv, "virtio=[\"type=virtio,  grant_usage=0,, backend=d\"]\n"),
+        (Guest::Pv, "virtio=[\"type=virtio,  grant_usage=0,, backend=d\"]\ntee=\"FFA\"\n"),
+        (Guest::Pv, "disk=[\"/a,raw,xvda,specification=virtio,grant_usage=1\",\"grant_usage,raw,xvdb\"]\n"),
+        (Guest::Pv, "disk=[\"grant_usage=0,vdev=xvda,discard,target=/a\"]\n"),
+        (
+            Guest::Pvh,
+            "p9=[\"type=xen_9pfsd,security_model=none,max-space=7,max-files=8,max-open-files=9,auto-delete=1\"]\n",
+        ),
+        (Guest::Pvh, "p9=[\"type=QEMU,tag=t,path=/p,security_model=none\"]\n"),
     ];
     let case = |(n, (guest, lines)): (usize, &(Guest, &str))| Case {
         name: format!("later-{n}"),

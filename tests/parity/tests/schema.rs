@@ -85,6 +85,13 @@ fn wrong_ones_do_not_fit() {
     let guest = "name = 'a'\nkernel = '/k'\n";
     assert_eq!(schema.check(guest), Ok(()));
     assert!(schema.check("kernel = '/k'\n").is_err(), "a guest without a name");
+    for right in [
+        "tee = 'ffa'",
+        "p9 = [{ type = 'xen_9pfsd', security_model = 'none', max-files = 5, auto-delete = true }]",
+        "disk = [{ target = '/a', vdev = 'xvda', specification = 'virtio', grant_usage = true, discard = false }]",
+    ] {
+        assert_eq!(schema.check(&format!("{guest}{right}\n")), Ok(()), "{right}");
+    }
     for wrong in [
         "memroy = 512",
         "memory = 'much'",
@@ -106,6 +113,11 @@ fn wrong_ones_do_not_fit() {
         "vsnd = [{ pcm = [{ stream = [{ type = 'x' }] }] }]",
         "vkb = [{ backend-type = 'usb' }]",
         "smbios = 'oem=a'",
+        "tee = 'trusty'",
+        "p9 = [{ type = 'nfs' }]",
+        "p9 = [{ max-files = 'many' }]",
+        "disk = [{ target = '/a', vdev = 'xvda', discard = 1 }]",
+        "disk = [{ target = '/a', vdev = 'xvda', grant_usage = 'yes' }]",
     ] {
         assert!(schema.check(&format!("{guest}{wrong}\n")).is_err(), "{wrong}");
     }

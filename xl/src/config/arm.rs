@@ -13,6 +13,9 @@ use libxl::types::{
 };
 use std::str::FromStr;
 
+/// Whether guests of this host are x86 ones.
+pub(crate) const IS_X86: bool = cfg!(target_arch = "x86_64");
+
 /// Xen has no more colours of the last-level cache (its `CONFIG_LLC_COLORS_ORDER` is at most 10).
 const MAX_COLORS: usize = 1 << 10;
 
@@ -109,15 +112,16 @@ pub(crate) fn virtio(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<De
     Some(device)
 }
 
-/// Tells on an x86 host what is asked of an Arm one, and refuses it where a guest is going to be created.
-pub(crate) fn tell(reader: &mut Reader<'_>, config: &DomainConfig, refuse: bool) {
-    let settings = reader.settings.iter().filter(|setting| cfg!(target_arch = "x86_64") && asks(config, &setting.name));
-    for setting in settings {
-        let message = format!("`{}' is for Arm hosts, and this is an x86 host", setting.name);
-        match refuse {
-            true => reader.diagnostics.error(setting.name_span, message),
-            false => reader.diagnostics.ignored(setting.name_span, message),
-        };
+/// Tells on an x86 host what is asked of an Arm one, and on an Arm host what is asked of a later Xen.
+pub(crate) fn tell(reader: &mut Reader<'_>, config: &DomainConfig) {
+    for setting in reader.settings.iter().filter(|setting| asks(config, &setting.name)) {
+        if IS_X86 {
+            let message = format!("`{}' is for Arm hosts, and this is an x86 host", setting.name);
+            reader.diagnostics.not_here(setting.name_span, message);
+        } else if setting.name == "tee" && config.b_info.tee == TeeType::Ffa {
+            let message = format!("`tee = \"ffa\"' {}", keys::NEEDS_LATER);
+            reader.diagnostics.not_here(setting.value.span, message);
+        }
     }
 }
 
@@ -149,13 +153,13 @@ mod tests {
 
     /// What is read, and the findings.
     fn read(text: &str, refuse: bool) -> (DomainConfig, Diagnostics) {
-        let mut diagnostics = Diagnostics::new(false);
+        let mut diagnostics = if refuse { Diagnostics::for_creation(false) } else { Diagnostics::new(false) };
         let settings = Form::Cfg.parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
         let mut config = DomainConfig::default();
         let reader = &mut Reader { settings: &settings, diagnostics: &mut diagnostics };
         vuart(reader, &mut config.b_info);
         platform(reader, &mut config.b_info);
-        tell(reader, &config, refuse);
+        tell(reader, &config);
         (config, diagnostics)
     }
 
@@ -194,9 +198,11 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_guest_that_asks_for_arm_is_only_shown() {
-        for (text, words) in
-            [("tee='optee'\n", "`tee' is for Arm hosts"), ("nr_spis=64\n", "`nr_spis' is for Arm hosts")]
-        {
+        for (text, words) in [
+            ("tee='optee'\n", "`tee' is for Arm hosts"),
+            ("tee='ffa'\n", "`tee' is for Arm hosts"),
+            ("nr_spis=64\n", "`nr_spis' is for Arm hosts"),
+        ] {
             let (shown, refused) = (read(text, false).1, read(text, true).1);
             assert!(!shown.has_errors() && refused.has_errors());
             assert!(refused.iter().next().unwrap().message.starts_with(words));

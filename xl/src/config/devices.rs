@@ -5,9 +5,10 @@ use super::items::{self, boolean_of, number_of};
 use super::keys;
 use super::number;
 use super::source::{Span, Text};
+use super::vif;
 use libxl::types::{
     ChannelEnd, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl, DeviceVkb,
-    DeviceVtpm, Uuid, VkbBackend,
+    DeviceVtpm, P9Type, Uuid, VkbBackend,
 };
 
 /// Takes one `key=value` into a virtual TPM. Whether it was right.
@@ -47,18 +48,42 @@ pub(crate) fn uuid(value: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Uui
     uuid
 }
 
-/// A 9pfs share: `tag`, `path` and `security_model` are required.
-pub(crate) fn p9(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<DeviceP9> {
+/// A 9pfs share of the guest of this name: `security_model` is required, and `tag` and `path` unless Xen's own daemon
+/// (of later versions than 4.17) serves it, which the limits are for.
+pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> Option<DeviceP9> {
     let mut p9 = DeviceP9::default();
+    let mut limit = None;
     for token in items::tokens(spec) {
         let (key, value) = items::pair(token, "a 9pfs share", keys::P9, diagnostics)?;
-        let field = match key {
-            "tag" => &mut p9.tag,
-            "path" => &mut p9.path,
-            "security_model" => &mut p9.security_model,
-            _ => &mut p9.backend_domname,
-        };
-        *field = Some(value.text.to_string());
+        let text = || Some(value.text.to_string());
+        match key {
+            "tag" => p9.tag = text(),
+            "path" => p9.path = text(),
+            "security_model" => p9.security_model = text(),
+            "backend" => p9.backend_domname = text(),
+            "type" => {
+                items::choice(value, "type", &mut p9.type_, diagnostics).then_some(())?;
+                if p9.type_ == P9Type::Xen9pfsd {
+                    let found = diagnostics.not_here(token.span, format!("`{}' {}", token.text, keys::NEEDS_LATER));
+                    found.help("type=qemu shares a directory too, without limits");
+                }
+            }
+            "max-space" => p9.max_space = vif::decimal(value, diagnostics)?,
+            "max-files" => p9.max_files = vif::decimal(value, diagnostics)?,
+            "max-open-files" => p9.max_open_files = vif::decimal(value, diagnostics)?,
+            _ => boolean_of(value, &mut p9.auto_delete),
+        }
+        if matches!(key, "max-space" | "max-files" | "max-open-files" | "auto-delete") {
+            limit = Some(token);
+        }
+    }
+    if p9.type_ == P9Type::Xen9pfsd {
+        p9.path.get_or_insert_with(|| format!("/var/log/xen/guests/{guest}"));
+        p9.tag.get_or_insert_with(|| "Xen".to_string());
+    } else if let Some(limit) = limit {
+        let message = format!("`{}' without type=xen_9pfsd: other 9pfs shares have no limits", limit.text);
+        diagnostics.error(limit.span, message);
+        return None;
     }
     for (field, key) in [(&p9.tag, "tag"), (&p9.path, "path"), (&p9.security_model, "security_model")] {
         if field.is_none() {
@@ -235,10 +260,30 @@ mod tests {
         found
     }
 
+    fn share(spec: &str) -> Option<DeviceP9> {
+        read(|spec, diagnostics| p9(spec, "guest", diagnostics), spec)
+    }
+
+    /// The daemon's shares have defaults and limits, and no guest gets one on this Xen.
+    #[test]
+    fn shares_of_later_versions() {
+        let found = share("type=xen_9pfsd,security_model=none,max-files=10,auto-delete=1").unwrap();
+        assert_eq!((found.type_, found.max_files, found.auto_delete), (P9Type::Xen9pfsd, 10, true));
+        assert_eq!((found.tag.as_deref(), found.path.as_deref()), (Some("Xen"), Some("/var/log/xen/guests/guest")));
+        let qemu = "tag=t,path=/p,security_model=none,type=QEMU";
+        assert_eq!(share(qemu).unwrap().type_, P9Type::Qemu);
+        for wrong in ["max-files=1", "auto-delete=0", "max-space=", "max-open-files=4294967296", "type=nfs"] {
+            assert!(share(&format!("{qemu},{wrong}")).is_none(), "{wrong}");
+        }
+        let mut creation = Diagnostics::for_creation(false);
+        p9(Text::new("type=xen_9pfsd,security_model=none", Default::default()), "guest", &mut creation);
+        assert!(creation.has_errors());
+    }
+
     #[test]
     fn required_parameters() {
         assert!(read(vtpm, "backend=d").is_some() && read(vtpm, "").is_none() && read(vtpm, "uuid=x").is_none());
-        assert!(read(p9, "tag=t,path=/p,security_model=none").is_some() && read(p9, "tag=t,path=/p").is_none());
+        assert!(share("tag=t,path=/p,security_model=none").is_some() && share("tag=t,path=/p").is_none());
         assert!(read(pvcalls, "").is_some() && read(pvcalls, "x=d").is_none());
         assert!(read(vkb, "backend-type=qemu").is_some() && read(vkb, "unique-id=u").is_none());
         assert!(read(channel, "connection=pty,name=n").is_some() && read(channel, "name=n").is_none());

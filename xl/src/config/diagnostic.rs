@@ -73,12 +73,18 @@ pub(crate) struct Diagnostics {
     errors: usize,
     warnings: usize,
     strict: bool,
+    creating: bool,
 }
 
 impl Diagnostics {
     /// No findings yet. If `strict`, whatever would be ignored is an error.
     pub(crate) fn new(strict: bool) -> Diagnostics {
         Diagnostics { strict, ..Diagnostics::default() }
+    }
+
+    /// No findings yet, about a guest that is going to be created.
+    pub(crate) fn for_creation(strict: bool) -> Diagnostics {
+        Diagnostics { creating: true, ..Diagnostics::new(strict) }
     }
 
     /// Records an error at a place.
@@ -101,6 +107,15 @@ impl Diagnostics {
         match self.strict {
             true => self.error(span, message),
             false => self.warning(span, format!("{}: ignored", message.into())),
+        }
+    }
+
+    /// Records something right that this host or its Xen cannot do, and without which the guest would not be the one
+    /// that was asked for: an error where it is going to be created, and left out where it is only shown.
+    pub(crate) fn not_here(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        match self.creating {
+            true => self.error(span, message),
+            false => self.ignored(span, message),
         }
     }
 

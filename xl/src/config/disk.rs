@@ -16,6 +16,7 @@ pub(crate) fn parse(specs: &[Text<'_>], diagnostics: &mut Diagnostics) -> Option
         diagnostics,
         failed: false,
         had_prefix: false,
+        grant_usage: None,
         had_access: false,
     };
     for spec in specs {
@@ -37,6 +38,8 @@ struct Parser<'d> {
     failed: bool,
     /// An old prefix like `phy:` was there, so there is no positional format.
     had_prefix: bool,
+    /// Where `grant_usage` stands.
+    grant_usage: Option<Span>,
     had_access: bool,
 }
 
@@ -89,6 +92,10 @@ impl Parser<'_> {
             "colo-export" => self.set_once(value, key.text, |d| &mut d.colo_export),
             "active-disk" => self.set_once(value, key.text, |d| &mut d.active_disk),
             "hidden-disk" => self.set_once(value, key.text, |d| &mut d.hidden_disk),
+            "grant_usage" => {
+                self.grant_usage = Some(key.span);
+                self.set_grant_usage(value);
+            }
             "colo-port" => match number::atoi(value.text) {
                 0 => {
                     self.error(value.span, "colo-port has to be a port number");
@@ -96,13 +103,9 @@ impl Parser<'_> {
                 port => self.disk.colo_port = port,
             },
             unknown => {
-                let found = self.error(key.span, format!("a disk has no parameter `{unknown}'"));
-                match keys::is_later_parameter(keys::DISK, unknown) {
-                    true => found.help(format!("`{unknown}' {}", keys::NEEDS_LATER)),
-                    false => found
-                        .help("a target with `=' or `,' in it is written target=..., after all else")
-                        .did_you_mean(unknown, keys::DISK.iter().map(|(name, _)| *name)),
-                };
+                self.error(key.span, format!("a disk has no parameter `{unknown}'"))
+                    .help("a target with `=' or `,' in it is written target=..., after all else")
+                    .did_you_mean(unknown, keys::DISK.iter().map(|(name, _)| *name));
                 return None;
             }
         }
@@ -257,6 +260,16 @@ impl Parser<'_> {
         }
     }
 
+    fn set_grant_usage(&mut self, value: Text<'_>) {
+        match value.text {
+            "0" | "1" => self.disk.grant_usage = (value.text == "1").into(),
+            unknown => {
+                self.error(value.span, format!("grant_usage cannot be `{unknown}'"))
+                    .help("it is 1 for yes or 0 for no");
+            }
+        }
+    }
+
     fn set_specification(&mut self, value: Text<'_>) {
         let specification = match value.text {
             "xen" => DiskSpecification::Xen,
@@ -292,6 +305,15 @@ impl Parser<'_> {
         } else if self.disk.pdev_path.is_none() && self.disk.removable == 0 {
             self.error(whole, "this disk has no target, and it is not a cdrom")
                 .help("the target is the first of target,format,vdev or target=/path");
+        }
+        match self.grant_usage {
+            Some(span) if self.disk.specification == DiskSpecification::Virtio => {
+                self.diagnostics.not_here(span, format!("`grant_usage' {}", keys::NEEDS_LATER));
+            }
+            Some(span) => {
+                self.diagnostics.ignored(span, "`grant_usage' is for disks of specification=virtio");
+            }
+            None => {}
         }
         (!self.failed).then_some(self.disk)
     }
@@ -349,6 +371,21 @@ mod tests {
         assert_eq!(disk("qcow2:/x,xvda").unwrap().format, DiskFormat::Qcow2);
         assert_eq!(disk("iscsi:foo,xvda").unwrap().script.unwrap(), "block-iscsi");
         assert_eq!(disk("foo:/x,xvda").unwrap_err(), "unknown prefix `foo:'");
+    }
+
+    /// It is kept, but no virtio disk that asks for it is given to a guest.
+    #[test]
+    fn grants_of_virtio_disks() {
+        let virtio = "/x,raw,xvda,specification=virtio,grant_usage=";
+        assert_eq!(disk(&format!("{virtio}0")).unwrap().grant_usage, false.into());
+        assert_eq!(disk(&format!("{virtio}1")).unwrap().grant_usage, true.into());
+        assert_eq!(disk("/x,raw,xvda,grant_usage=1").unwrap().grant_usage, true.into());
+        assert_eq!(disk(&format!("{virtio}yes")).unwrap_err(), "grant_usage cannot be `yes'");
+        for (spec, refused) in [(format!("{virtio}1"), true), ("/x,raw,xvda,grant_usage=1".to_string(), false)] {
+            let mut diagnostics = Diagnostics::for_creation(false);
+            parse(&[Text::new(&spec, Span::new(0, spec.len()))], &mut diagnostics);
+            assert_eq!((diagnostics.has_errors(), diagnostics.iter().count()), (refused, 1), "{spec}");
+        }
     }
 
     #[test]

@@ -44,8 +44,6 @@ pub(crate) struct Environment<'a> {
     pub(crate) uuid: Uuid,
     /// The generation ID of a guest that asks for one.
     pub(crate) genid: MsVmGenid,
-    /// Whether asking an x86 host for what only Arm hosts have is an error.
-    pub(crate) refuse_arm: bool,
 }
 
 /// Reads a guest's configuration. It is right if there are no errors among the findings.
@@ -87,9 +85,9 @@ pub(crate) fn from_settings(
     config.b_info.cpuid = cpuid::read(reader);
     device_model(reader, &mut config.b_info);
     displays(reader, &mut config);
-    last_words(reader, &mut config);
+    last_words(reader, &mut config, environment.xl_conf);
     let guest = config.c_info.type_;
-    arm::tell(reader, &config, environment.refuse_arm);
+    arm::tell(reader, &config);
     later::tell(reader);
     reader.report_unused(keys::KEYS.iter().map(|k| k.name), |name| without_effect(name, guest));
     config
@@ -329,7 +327,8 @@ fn platform(reader: &mut Reader<'_>, config: &mut DomainConfig, environment: &En
 /// The guest's own devices.
 fn guest_devices(reader: &mut Reader<'_>, config: &mut DomainConfig, environment: &Environment<'_>) {
     config.disks = each_device(reader, "disk", |spec, _, diagnostics| disk::parse(&[spec], diagnostics));
-    config.p9s = each_device(reader, "p9", |spec, _, diagnostics| devices::p9(spec, diagnostics));
+    let name = config.c_info.name.as_deref().unwrap_or_default();
+    config.p9s = each_device(reader, "p9", |spec, _, diagnostics| devices::p9(spec, name, diagnostics));
     config.vtpms = each_device(reader, "vtpm", |spec, devid, diagnostics| {
         devices::vtpm(spec, diagnostics).map(|d| DeviceVtpm { devid, ..d })
     });
@@ -454,10 +453,10 @@ fn displays(reader: &mut Reader<'_>, config: &mut DomainConfig) {
 }
 
 /// Arm's keys, keyboards, and a few more.
-fn last_words(reader: &mut Reader<'_>, config: &mut DomainConfig) {
+fn last_words(reader: &mut Reader<'_>, config: &mut DomainConfig, xl_conf: &XlConf) {
     let build = &mut config.b_info;
     arm::platform(reader, build);
-    later::platform(reader, build);
+    later::platform(reader, build, xl_conf);
     let first = config.vkbs.len() as u32;
     config.vkbs.extend(each_device(reader, "vkb", |spec, number, diagnostics| {
         devices::vkb(spec, diagnostics).map(|d| DeviceVkb { devid: number.map(|n| n + first), ..d })

@@ -1,7 +1,7 @@
 //! What the specifications of devices have in common: `key=value,key=value`.
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::keys::{self, Shape};
+use super::keys::Shape;
 use super::number;
 use super::source::Text;
 use libxl::types::UnknownName;
@@ -34,13 +34,10 @@ pub(crate) fn pair<'a>(
 /// Tells that a device has no such parameter.
 pub(crate) fn unknown(key: Text<'_>, of: &str, known: &[(&'static str, Shape)], diagnostics: &mut Diagnostics) {
     let names = || known.iter().map(|(name, _)| *name);
-    let found = diagnostics.error(key.span, format!("{of} has no parameter `{}'", key.text));
-    match keys::is_later_parameter(known, key.text) {
-        true => found.help(format!("`{}' {}", key.text, keys::NEEDS_LATER)),
-        false => {
-            found.help(format!("it has {}", names().collect::<Vec<_>>().join(", "))).did_you_mean(key.text, names())
-        }
-    };
+    diagnostics
+        .error(key.span, format!("{of} has no parameter `{}'", key.text))
+        .help(format!("it has {}", names().collect::<Vec<_>>().join(", ")))
+        .did_you_mean(key.text, names());
 }
 
 /// Sets a value that has names. Whether it was one of them.

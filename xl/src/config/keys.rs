@@ -4,6 +4,7 @@
 use Guests::{All, Arm, Hvm, HvmPvh, NotPv, Pv, PvHvm, PvPvh, Pvh};
 use Shape::{
     Bool, Choice, Integer, IntegerOrChoice, Items, Joined, Number, String, Strings, StringsOrBool, StringsOrString,
+    Word,
 };
 
 /// What a key's value looks like.
@@ -11,6 +12,8 @@ use Shape::{
 pub(crate) enum Shape {
     /// 0 or 1; any other number is yes too.
     Bool,
+    /// A yes or no that is a word of its own in a specification: `word`, `noword` or none.
+    Word,
     /// A whole number.
     Integer,
     /// A number or a choice by name, for keys whose numbers are an old form.
@@ -45,10 +48,8 @@ pub(crate) struct Item {
 /// How xl.cfg writes the keys of one specification.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ItemForm {
-    /// One string: `"key=value,key=value"`, where a [`Shape::Bool`] is a word of its own, `word` or `noword`.
+    /// One string: `"key=value,key=value"`.
     Pairs,
-    /// As `Pairs`, and a yes or no is `key=1` or `key=0`.
-    PairsWithFlags,
     /// A list of strings, one for each key: `["key=value", "key=value"]`.
     List,
     /// A list of strings, each `"kind, key=value, ..."`.
@@ -127,25 +128,11 @@ const fn pairs(keys: &'static [(&'static str, Shape)]) -> Shape {
     Items(Item { keys, form: ItemForm::Pairs })
 }
 
-const fn flagged(keys: &'static [(&'static str, Shape)]) -> Shape {
-    Items(Item { keys, form: ItemForm::PairsWithFlags })
-}
-
 const ACTIONS: Shape =
     Choice(&["destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart", "soft-reset"]);
 
 /// What is said of keys that stock xl of a later Xen has.
 pub(crate) const NEEDS_LATER: &str = "needs a later version of Xen than 4.17";
-
-/// Whether stock xl of a later Xen has this parameter too of a device with these keys.
-pub(crate) fn is_later_parameter(known: &[(&str, Shape)], name: &str) -> bool {
-    let later: &[&str] = match known {
-        DISK => &["grant_usage"],
-        P9 => &["type", "max-files", "max-open-files", "max-space", "auto-delete"],
-        _ => &[],
-    };
-    later.contains(&name)
-}
 
 /// The keys of a disk. `target` is written last, as it takes the rest of the string.
 pub(crate) const DISK: &[(&str, Shape)] = &[
@@ -153,20 +140,21 @@ pub(crate) const DISK: &[(&str, Shape)] = &[
     ("vdev", String),
     ("access", Choice(&["ro", "r", "rw", "w"])),
     ("devtype", Choice(&["disk", "cdrom"])),
-    ("cdrom", Bool),
+    ("cdrom", Word),
     ("backend", String),
     ("backendtype", Choice(&["phy", "tap", "qdisk", "standalone"])),
     ("specification", Choice(&["xen", "virtio"])),
     ("script", String),
-    ("direct-io-safe", Bool),
-    ("discard", Bool),
-    ("trusted", Bool),
-    ("colo", Bool),
+    ("direct-io-safe", Word),
+    ("discard", Word),
+    ("trusted", Word),
+    ("colo", Word),
     ("colo-host", String),
     ("colo-port", Integer),
     ("colo-export", String),
     ("active-disk", String),
     ("hidden-disk", String),
+    ("grant_usage", Bool),
     ("target", String),
 ];
 
@@ -185,7 +173,7 @@ pub(crate) const VIF: &[(&str, Shape)] = &[
     ("rate", String),
     ("devid", Integer),
     ("mtu", Integer),
-    ("trusted", Bool),
+    ("trusted", Word),
     ("forwarddev", String),
     ("accel", String),
     ("vlan", String),
@@ -234,8 +222,17 @@ pub(crate) const USBDEV: &[(&str, Shape)] = &[
 pub(crate) const VTPM: &[(&str, Shape)] = &[("backend", String), ("uuid", String)];
 
 /// The keys of a 9pfs share.
-pub(crate) const P9: &[(&str, Shape)] =
-    &[("tag", String), ("path", String), ("security_model", String), ("backend", String)];
+pub(crate) const P9: &[(&str, Shape)] = &[
+    ("type", Choice(&["qemu", "xen_9pfsd"])),
+    ("tag", String),
+    ("path", String),
+    ("security_model", String),
+    ("backend", String),
+    ("max-space", Integer),
+    ("max-files", Integer),
+    ("max-open-files", Integer),
+    ("auto-delete", Bool),
+];
 
 /// The keys of a PV calls interface.
 pub(crate) const PVCALLS: &[(&str, Shape)] = &[("backend", String)];
@@ -393,7 +390,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("disk", pairs(DISK), All, "disks"),
     key("vif", pairs(VIF), All, "network devices"),
     key("vif2", Strings, All, "no effect: netchannel2 is gone").deprecated(),
-    key("pci", flagged(PCI), All, "host PCI devices"),
+    key("pci", pairs(PCI), All, "host PCI devices"),
     key("pci_msitranslate", Bool, All, "MSI translation for all host PCI devices"),
     key("pci_power_mgmt", Bool, All, "power management for all host PCI devices"),
     key("pci_permissive", Bool, All, "free access to the configuration space of all host PCI devices"),
@@ -402,25 +399,25 @@ pub(crate) const KEYS: &[Key] = &[
     key("ioports", Strings, All, "host I/O ports, in hex: first or first-last"),
     key("irqs", Number, All, "host interrupts"),
     key("iomem", Strings, All, "host memory frames, in hex: start,number[@gfn]"),
-    key("usbctrl", flagged(USBCTRL), All, "USB controllers"),
-    key("usbdev", flagged(USBDEV), All, "host USB devices"),
+    key("usbctrl", pairs(USBCTRL), All, "USB controllers"),
+    key("usbdev", pairs(USBDEV), All, "host USB devices"),
     key("usb", Bool, Hvm, "an emulated USB controller"),
     key("usbversion", Integer, Hvm, "version of the emulated USB controller: 1, 2 or 3"),
     key("usbdevice", StringsOrString, Hvm, "emulated USB devices"),
-    key("vtpm", flagged(VTPM), All, "virtual TPMs"),
-    key("p9", flagged(P9), All, "9pfs shares"),
-    key("pvcalls", flagged(PVCALLS), All, "PV calls interfaces"),
-    key("vdispl", flagged(VDISPL), All, "virtual displays"),
+    key("vtpm", pairs(VTPM), All, "virtual TPMs"),
+    key("p9", pairs(P9), All, "9pfs shares"),
+    key("pvcalls", pairs(PVCALLS), All, "PV calls interfaces"),
+    key("vdispl", pairs(VDISPL), All, "virtual displays"),
     key("vsnd", Items(Item { keys: VSND, form: ItemForm::Cards }), All, "virtual sound cards"),
-    key("vkb", flagged(VKB), All, "virtual keyboards"),
+    key("vkb", pairs(VKB), All, "virtual keyboards"),
     key("vkb_device", Bool, Hvm, "a virtual keyboard for the HVM guest"),
-    key("channel", flagged(CHANNEL), All, "channels"),
+    key("channel", pairs(CHANNEL), All, "channels"),
     key("serial", StringsOrString, Hvm, "serial ports"),
     key("soundhw", String, Hvm, "emulated sound card"),
     key("hdtype", Choice(&["ide", "ahci"]), Hvm, "bus of emulated disks"),
-    key("virtio", flagged(VIRTIO), Arm, "virtio devices").later(),
+    key("virtio", pairs(VIRTIO), Arm, "virtio devices").later(),
     // Displays.
-    key("vfb", flagged(VFB), Pv, "virtual frame buffers"),
+    key("vfb", pairs(VFB), Pv, "virtual frame buffers"),
     key("vnc", Bool, PvHvm, "display by VNC"),
     key("vnclisten", String, PvHvm, "address VNC listens on"),
     key("vncdisplay", Integer, PvHvm, "VNC display number"),
@@ -466,7 +463,7 @@ pub(crate) const KEYS: &[Key] = &[
     // Arm.
     key("gic_version", Choice(&["default", "v2", "v3"]), Arm, "version of the interrupt controller"),
     key("vuart", Choice(&["sbsa_uart"]), Arm, "virtual UART"),
-    key("tee", Choice(&["none", "optee"]), Arm, "trusted execution environment"),
+    key("tee", Choice(&["none", "optee", "ffa"]), Arm, "trusted execution environment"),
     key("sve", String, Arm, "SVE vector length").later(),
     key("nr_spis", Integer, Arm, "number of shared interrupts").later(),
     key("trap_unmapped_accesses", Bool, Arm, "fault on accesses to nothing").later(),

@@ -1,23 +1,24 @@
 //! Keys that only later versions of Xen than 4.17 have: read and checked as they do, kept, and told of, since this one
 //! has nothing for them. Those for Arm are in `arm.rs`.
 
+use super::arm::IS_X86;
 use super::diagnostic::Diagnostics;
 use super::items;
 use super::keys::{self, Guests, Key, Status};
 use super::number;
 use super::reader::Reader;
-use super::source::Text;
-use libxl::types::{DomainBuildInfo, HvmInfo, Smbios, SmbiosType, XsQuotaItem, XsQuotaList};
+use super::source::{Span, Text};
+use super::xlconf::XlConf;
+use libxl::types::{DomainBuildInfo, DomainType, HvmInfo, Smbios, SmbiosType, XsQuotaItem, XsQuotaList};
 
 /// How many strings of a manufacturer's own SMBIOS tables can have.
 const MAX_OEM_STRINGS: usize = 99;
 
 /// Reads the keys of all guests.
-pub(crate) fn platform(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
+pub(crate) fn platform(reader: &mut Reader<'_>, build: &mut DomainBuildInfo, xl_conf: &XlConf) {
     build.xenstore_feature_mask = reader.optional_u32("xenstore_feature_mask");
     xenstore_quota(reader, build);
-    reader.set_switch("bootloader_restrict", &mut build.bootloader_restrict);
-    reader.set_string("bootloader_user", &mut build.bootloader_user);
+    bootloader(reader, build, xl_conf);
     if reader.has("altp2m_count") {
         let mut count = 0u16;
         reader.set_number("altp2m_count", &mut count);
@@ -33,6 +34,26 @@ pub(crate) fn hvm(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
     if hvm.smbios.iter().filter(|string| string.key == Some(SmbiosType::Oem)).count() > MAX_OEM_STRINGS {
         let message = format!("there can be {MAX_OEM_STRINGS} oem strings");
         reader.diagnostics.error(reader.span("smbios"), message);
+    }
+}
+
+/// How the bootloader is confined. One that ought to be is not run without.
+fn bootloader(reader: &mut Reader<'_>, build: &mut DomainBuildInfo, xl_conf: &XlConf) {
+    build.bootloader_restrict = xl_conf.bootloader_restrict;
+    reader.set_switch("bootloader_restrict", &mut build.bootloader_restrict);
+    reader.set_string("bootloader_user", &mut build.bootloader_user);
+    let is_run = build.bootloader.is_some() && build.domain_type() != DomainType::Hvm;
+    if is_run && build.bootloader_restrict.is_true() {
+        let here = reader.settings.get("bootloader_restrict");
+        let (span, place) = match here.or_else(|| reader.settings.get("bootloader")) {
+            Some(setting) => (setting.name_span, if here.is_some() { "" } else { " of xl.conf" }),
+            None => (Span::default(), ""),
+        };
+        let message = format!("`bootloader_restrict'{place} {}", keys::NEEDS_LATER);
+        let found = reader.diagnostics.not_here(span, message);
+        found.help(
+            "the bootloader reads what the guest writes; bootloader_restrict = 0 runs it unconfined all the same",
+        );
     }
 }
 
@@ -65,10 +86,11 @@ fn smbios(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Smbios> {
         .then(|| Smbios { key: Some(kind), value: Some(value.text.to_string()) })
 }
 
-/// Tells of the keys that have no effect on Xen 4.17. What is for Arm hosts only is told of by `arm::tell`.
+/// Tells of the keys that have no effect on Xen 4.17. What is for Arm hosts only is told of by `arm::tell`, confined
+/// bootloaders where they are read.
 pub(crate) fn tell(reader: &mut Reader<'_>) {
-    let told_of = |key: &&Key| key.guests != Guests::Arm || !cfg!(target_arch = "x86_64");
-    for key in keys::KEYS.iter().filter(|key| key.status == Status::Later).filter(told_of) {
+    let is_told = |key: &Key| key.name == "bootloader_restrict" || key.guests == Guests::Arm && IS_X86;
+    for key in keys::KEYS.iter().filter(|key| key.status == Status::Later && !is_told(key)) {
         if let Some(setting) = reader.settings.get(key.name) {
             let message = format!("`{}' {}", key.name, keys::NEEDS_LATER);
             reader.diagnostics.ignored(setting.name_span, message);
@@ -81,14 +103,14 @@ mod tests {
     use super::super::form::Form;
     use super::super::source::Source;
     use super::*;
-    use libxl::types::{DomainType, TypeInfo};
+    use libxl::types::TypeInfo;
 
     fn read(text: &str) -> Result<DomainBuildInfo, String> {
         let mut diagnostics = Diagnostics::new(false);
         let settings = Form::Cfg.parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
         let mut build = DomainBuildInfo { type_info: TypeInfo::new(DomainType::Hvm), ..DomainBuildInfo::default() };
         let reader = &mut Reader { settings: &settings, diagnostics: &mut diagnostics };
-        platform(reader, &mut build);
+        platform(reader, &mut build, &XlConf::default());
         hvm(reader, build.hvm_mut().unwrap());
         let first = diagnostics.iter().next().map(|d| d.message.clone());
         first.map_or(Ok(build), Err)
@@ -124,6 +146,22 @@ mod tests {
         }
         let oem = |count| format!("smbios=[{}]", vec!["'oem=x'"; count].join(","));
         assert!(read(&oem(99)).is_ok() && read(&oem(100)).is_err());
+    }
+
+    /// Whoever asks for confinement, here or in xl.conf, does not get a bootloader without it.
+    #[test]
+    fn bootloaders_are_not_run_unconfined() {
+        let refused = |text: &str, restrict: Option<bool>| {
+            let mut diagnostics = Diagnostics::for_creation(false);
+            let settings = Form::Cfg.parse(&Source::new("t", text.as_bytes()), &mut diagnostics);
+            let mut build = DomainBuildInfo { bootloader: Some("pygrub".into()), ..DomainBuildInfo::default() };
+            let reader = &mut Reader { settings: &settings, diagnostics: &mut diagnostics };
+            let xl_conf = XlConf { bootloader_restrict: restrict.into(), ..XlConf::default() };
+            platform(reader, &mut build, &xl_conf);
+            diagnostics.has_errors()
+        };
+        assert!(refused("bootloader_restrict=1", None) && refused("bootloader='pygrub'", Some(true)));
+        assert!(!refused("bootloader_restrict=0", Some(true)) && !refused("", None));
     }
 
     /// What the keys set stands in the JSON, and without them it is that of Xen 4.17.

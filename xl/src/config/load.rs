@@ -122,7 +122,8 @@ fn parse(
     xl_conf: &XlConf,
     options: Options<'_>,
 ) -> Result<DomainConfig, Failure> {
-    let mut diagnostics = Diagnostics::new(options.strict);
+    let new = if options.without_xen { Diagnostics::new } else { Diagnostics::for_creation };
+    let mut diagnostics = new(options.strict);
     let firmware = ctx.paths.firmware.to_string_lossy();
     let environment = Environment {
         host,
@@ -130,7 +131,6 @@ fn parse(
         firmware_dir: &firmware,
         uuid: Uuid::new_v4(),
         genid: MsVmGenid(Uuid::new_v4().into_bytes()),
-        refuse_arm: !options.without_xen,
     };
     let config = guest::parse(source, form, &environment, &mut diagnostics);
     report(&diagnostics, source)?;

@@ -32,6 +32,7 @@ pub(crate) fn of_key(key: &Key) -> Value {
 fn of_shape(shape: Shape) -> Value {
     match shape {
         Shape::Bool => json!({ "anyOf": [{ "type": "boolean" }, { "enum": [0, 1] }] }),
+        Shape::Word => json!({ "type": "boolean" }),
         Shape::Integer => json!({ "type": "integer" }),
         Shape::IntegerOrChoice(names) => json!({ "anyOf": [{ "enum": names }, { "type": "integer" }] }),
         Shape::Joined(_) => {
@@ -58,7 +59,7 @@ fn of_item(item: Item) -> Value {
 /// xl.cfg's own form of an item, which may stand in place of a table.
 fn as_in_xl_cfg(form: ItemForm) -> Value {
     match form {
-        ItemForm::Pairs | ItemForm::PairsWithFlags => json!({ "type": "string" }),
+        ItemForm::Pairs => json!({ "type": "string" }),
         ItemForm::List | ItemForm::Cards => list(json!({ "type": "string" })),
     }
 }

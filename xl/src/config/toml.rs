@@ -109,7 +109,7 @@ impl Lowering<'_> {
 
     /// One device, from its table to what xl.cfg has for it.
     fn item(&mut self, table: &DeTable<'_>, item: Item, span: Span) -> Result<Value, Reported> {
-        if let ItemForm::Pairs | ItemForm::PairsWithFlags = item.form {
+        if item.form == ItemForm::Pairs {
             return Ok(Spec::joined(self.pairs(table, item)?, ",").into_value(span));
         }
         let mut strings = Vec::new();
@@ -167,7 +167,7 @@ impl Lowering<'_> {
     ) -> Result<Spec, Reported> {
         let name = key.get_ref().as_ref();
         let shape = item.keys.iter().find(|(known, _)| *known == name).map(|(_, shape)| *shape);
-        if let (DeValue::Boolean(on), Some(Shape::Bool), ItemForm::Pairs) = (value.get_ref(), shape, item.form) {
+        if let (DeValue::Boolean(on), Some(Shape::Word)) = (value.get_ref(), shape) {
             return Ok(Spec::new(&flag(name, *on), span_of(key)));
         }
         if name.contains(['=', ',', ' ']) {

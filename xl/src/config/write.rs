@@ -125,7 +125,7 @@ fn toml_string(text: &str) -> String {
 fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
     let specs: Vec<String> = match (item.form, &value.kind) {
         (ItemForm::Pairs, Kind::String(spec)) if item.keys == keys::DISK => named_disk(spec)?,
-        (ItemForm::Pairs | ItemForm::PairsWithFlags, Kind::String(spec)) => parameters(spec, item),
+        (ItemForm::Pairs, Kind::String(spec)) => parameters(spec, item),
         (ItemForm::List, Kind::List(items)) => {
             items.iter().map(|v| v.atom().map(|t| t.text.to_string())).collect::<Option<_>>()?
         }
@@ -140,12 +140,12 @@ fn raise(value: &Value, item: Item) -> Option<Vec<(String, String)>> {
         let (key, negated) = plain_flag(key);
         let (_, shape) = item.keys.iter().find(|(known, _)| *known == key)?;
         let text = match (text, shape) {
-            (None, Shape::Bool) if item.form == ItemForm::Pairs => (!negated).to_string(),
-            (Some(text), Shape::Bool) if item.form == ItemForm::PairsWithFlags && matches!(text, "0" | "1") => {
-                (text == "1").to_string()
-            }
+            (None, Shape::Word) => (!negated).to_string(),
+            (Some(text), Shape::Bool) if matches!(text, "0" | "1") => (text == "1").to_string(),
             (Some(text), Shape::Integer) if is_plain_number(text) => text.to_string(),
-            (Some(text), shape) if *shape != Shape::Bool && text.trim() == text => toml_string(text),
+            (Some(text), shape) if !matches!(shape, Shape::Bool | Shape::Word) && text.trim() == text => {
+                toml_string(text)
+            }
             _ => return None,
         };
         if pairs.iter().any(|(known, _)| known == key) {
@@ -195,7 +195,7 @@ fn named_disk(spec: &str) -> Option<Vec<String>> {
         let (piece, after) =
             if rest.starts_with("target=") { (rest, "") } else { rest.split_once(',').unwrap_or((rest, "")) };
         rest = skip_blanks(after);
-        let is_flag = keys::DISK.contains(&(plain_flag(piece).0, Shape::Bool));
+        let is_flag = keys::DISK.contains(&(plain_flag(piece).0, Shape::Word));
         if piece.contains('=') || is_flag {
             named.push(piece.to_string());
             continue;

@@ -4,9 +4,8 @@ use super::cpurange;
 use super::diagnostic::Diagnostics;
 use super::grammar::Settings;
 use super::host::HostFacts;
-use super::keys;
 use super::reader::Reader;
-use libxl::types::{Bitmap, DeviceNic, DomainConfig, DomainType};
+use libxl::types::{Bitmap, DefBool, DeviceNic, DomainConfig, DomainType};
 
 /// What xl.conf says, with stock xl's defaults for what it does not.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +22,8 @@ pub(crate) struct XlConf {
     pub(crate) output_sxp: bool,
     /// The first virtual device that is free for the bootloader's disks.
     pub(crate) blkdev_start: Option<String>,
+    /// Default for a guest's `bootloader_restrict` (Xen after 4.17).
+    pub(crate) bootloader_restrict: DefBool,
     /// Whether memory is claimed before a domain is built.
     pub(crate) claim_mode: bool,
     /// Remus's script for network buffering.
@@ -70,6 +71,7 @@ impl Default for XlConf {
             vif: VifDefaults::default(),
             output_sxp: false,
             blkdev_start: None,
+            bootloader_restrict: DefBool::default(),
             claim_mode: true,
             remus_netbufscript: None,
             colo_proxyscript: None,
@@ -117,9 +119,8 @@ pub(crate) fn read(settings: &Settings, host: &HostFacts, diagnostics: &mut Diag
     if let Some(policy) = word(reader, "domid_policy", &["xen", "random"]) {
         conf.random_domids = policy == "random";
     }
-    reader.report_unused(KEYS.iter().copied(), |name| {
-        (name == "bootloader_restrict").then(|| format!("`{name}' {}", keys::NEEDS_LATER))
-    });
+    reader.set_switch("bootloader_restrict", &mut conf.bootloader_restrict);
+    reader.report_unused(KEYS.iter().copied(), |_| None);
     conf
 }
 
@@ -146,6 +147,7 @@ pub(crate) const KEYS: &[&str] = &[
     "vm.hvm.cpumask",
     "vm.pv.cpumask",
     "domid_policy",
+    "bootloader_restrict",
 ];
 
 fn word<'a>(reader: &mut Reader<'a>, key: &str, known: &[&str]) -> Option<&'a str> {
