@@ -117,6 +117,10 @@ fn damaged(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
+fn too_short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early")
+}
+
 /// Writes chunks: a length of 32 bits, little endian, then so many bytes; the length 0 is the end.
 struct ChunkWriter<W> {
     to: W,
@@ -175,7 +179,10 @@ impl<R: Read> ChunkReader<R> {
 
     fn next_chunk(&mut self) -> io::Result<()> {
         let mut length = [0; 4];
-        self.from.read_exact(&mut length)?;
+        self.from.read_exact(&mut length).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => too_short(),
+            _ => e,
+        })?;
         match u32::from_le_bytes(length) {
             0 => self.ended = true,
             length @ ..=CHUNK_MAX => self.left = length,
@@ -195,7 +202,7 @@ impl<R: Read> Read for ChunkReader<R> {
         }
         let wanted = into.len().min(self.left as usize);
         match self.from.read(&mut into[..wanted])? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            0 => Err(too_short()),
             read => {
                 self.left -= read as u32;
                 Ok(read)

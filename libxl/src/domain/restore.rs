@@ -57,9 +57,12 @@ impl<'a> Incoming<'a> {
     fn open(ctx: &Ctx, stream: Stream<'_>, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
         let decompressor = stream.compressed.then(|| Decompressor::start(ctx, stream.from)).transpose()?;
         let plain = decompressor.as_ref().map_or(stream.from, AsFd::as_fd);
-        let mut from = File::from(plain.try_clone_to_owned().context("the stream")?);
-        StreamHeader::decode(&read(&mut from)?)?;
-        Ok(Incoming { from, decompressor, progress })
+        let from = File::from(plain.try_clone_to_owned().context("the stream")?);
+        let mut incoming = Incoming { from, decompressor, progress };
+        match incoming.header() {
+            Ok(()) => Ok(incoming),
+            Err(e) => Err(incoming.explain(ctx, e)),
+        }
     }
 
     /// Gives the domain its memory and processors, and reads the stream to its end.
@@ -70,6 +73,18 @@ impl<'a> Incoming<'a> {
         domid: DomId,
         channels: &Channels,
     ) -> Result<Built> {
+        match self.records(ctx, config, domid, channels) {
+            Ok(built) => self.decompressor.map_or(Ok(()), |decompressor| decompressor.finish(ctx)).map(|()| built),
+            Err(e) => Err(self.explain(ctx, e)),
+        }
+    }
+
+    fn header(&mut self) -> Result<()> {
+        StreamHeader::decode(&read(&mut self.from)?)?;
+        Ok(())
+    }
+
+    fn records(&mut self, ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &Channels) -> Result<Built> {
         self.expect(RecordType::LibxcContext)?;
         let mut questions = Restoring { ctx, config, domid, progress: self.progress };
         let arguments = arguments(domid, channels);
@@ -77,10 +92,15 @@ impl<'a> Incoming<'a> {
         let rings = save_helper::run(ctx, "--restore-domain", from, &arguments, &mut questions, Deadline::NEVER)?;
         let Rings { store, console } = rings.ok_or_else(|| Error::fail("the save helper told of no rings"))?;
         self.expect(RecordType::End)?;
-        if let Some(decompressor) = self.decompressor {
-            decompressor.finish(ctx)?;
-        }
         Ok(Built { store_frame: store, console_frame: console })
+    }
+
+    /// Why the stream could not be read: the decompressor's reason, if it has one.
+    fn explain(self, ctx: &Ctx, error: Error) -> Error {
+        match self.decompressor {
+            Some(decompressor) => decompressor.explain(ctx, error),
+            None => error,
+        }
     }
 
     /// Reads a record's header. The streams of PV and PVH guests have no records but these two.

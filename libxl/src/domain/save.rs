@@ -74,8 +74,10 @@ fn compressed(
         return stream(ctx, domid, out, options, progress);
     };
     let compressor = Compressor::start(ctx, compression, out)?;
-    stream(ctx, domid, compressor.as_fd(), options, progress)?;
-    compressor.finish(ctx)
+    match stream(ctx, domid, compressor.as_fd(), options, progress) {
+        Ok(()) => compressor.finish(ctx),
+        Err(e) => Err(compressor.explain(ctx, e)),
+    }
 }
 
 fn stream(

@@ -1,4 +1,4 @@
-//! Domains that were left half built.
+//! Domains that were left half built, and copies of migrations that nobody completes.
 
 use crate::Ctx;
 use crate::error::{Result, ResultExt};
@@ -20,7 +20,7 @@ pub(super) fn half_built(ctx: &Ctx, domains: &[DomainInfo]) -> Result<Vec<DomId>
     let incomplete = |domains: &[DomainInfo]| -> Result<Vec<DomainInfo>> {
         let mut found = Vec::new();
         for info in domains {
-            if may_be_half_built(info) && !is_complete(ctx, info)? {
+            if never_ran(info) && !is_complete(ctx, info)? {
                 found.push(info.clone());
             }
         }
@@ -48,7 +48,53 @@ pub(super) fn half_built(ctx: &Ctx, domains: &[DomainInfo]) -> Result<Vec<DomId>
     Ok(found)
 }
 
-fn may_be_half_built(info: &DomainInfo) -> bool {
+/// What the copy of a guest that migrates here is called, until it is the guest (docs/migration.md).
+const INCOMING: &str = "--incoming";
+
+/// The copies of migrations that no process is going to let run, with their names. The sender has the guest still.
+pub(super) fn incoming(ctx: &Ctx, domains: &[DomainInfo]) -> Result<Vec<(DomId, String)>> {
+    let names = |domids: &[DomId]| -> Result<Vec<(DomId, String)>> {
+        let mut found = Vec::new();
+        for &domid in domids {
+            found.extend(incoming_name(ctx, domid)?.map(|name| (domid, name)));
+        }
+        Ok(found)
+    };
+    let never_ran: Vec<DomId> = domains.iter().filter(|info| never_ran(info)).map(|info| info.domid).collect();
+    let suspects: Vec<DomId> = names(&never_ran)?.into_iter().map(|(domid, _)| domid).collect();
+    if suspects.is_empty() {
+        return Ok(Vec::new());
+    }
+    // In this order: a receiver that is gone by now has either died or given its copy the guest's name.
+    let receiver =
+        builders(&ctx.paths.log).context("looking who receives domains")?.into_iter().find(Builder::may_receive);
+    let left = names(&suspects)?;
+    let Some(receiver) = receiver else { return Ok(left) };
+    for (domid, name) in &left {
+        tracing::warn!(
+            "domain {domid} ({name}) stays, for process {} ({}) may be receiving it",
+            receiver.pid,
+            receiver.name
+        );
+    }
+    Ok(Vec::new())
+}
+
+/// Whether a domain is still the copy of a migration of which [`incoming`] gave the name.
+pub(super) fn is_incoming(ctx: &Ctx, domid: DomId, name: &str) -> Result<bool> {
+    let waits = ctx.xc()?.domain(domid)?.is_some_and(|info| never_ran(&info));
+    Ok(waits && incoming_name(ctx, domid)?.as_deref() == Some(name))
+}
+
+/// The name of a domain that is complete, if it is that of a copy.
+fn incoming_name(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
+    let Some(info) = ctx.xc()?.domain(domid)? else { return Ok(None) };
+    let name = ctx.xs()?.read_optional(&format!("{}/name", schema::domain(domid)))?;
+    let name = name.filter(|name| name.ends_with(INCOMING));
+    Ok(if name.is_some() && is_complete(ctx, &info)? { name } else { None })
+}
+
+fn never_ran(info: &DomainInfo) -> bool {
     let others = DomainFlags::DYING | DomainFlags::SHUTDOWN | DomainFlags::XS_DOMAIN;
     info.domid != DomId(0)
         && info.flags.contains(DomainFlags::PAUSED)
@@ -72,6 +118,11 @@ struct Builder {
 }
 
 impl Builder {
+    /// Whether it may have a copy of a guest that it has not let run yet. A monitor waits, whatever becomes of it.
+    fn may_receive(&self) -> bool {
+        self.monitors.is_none()
+    }
+
     fn may_build(&self, domain: Option<&str>) -> bool {
         match (&self.monitors, domain) {
             (Some(monitored), Some(domain)) => monitored == domain,
@@ -126,6 +177,8 @@ mod tests {
         assert!(!builder(Some("web1")).may_build(Some("web2")));
         assert!(builder(Some("web1")).may_build(None), "a domain gets its name soon");
         assert!(builder(None).may_build(Some("web2")));
+        assert!(builder(None).may_receive());
+        assert!(!builder(Some("web1--incoming")).may_receive(), "stock xl's monitor of a copy outlives its receiver");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use uuid::Uuid;
 pub enum Leftover {
     /// A domain of which no process will build the rest.
     HalfBuilt(DomId),
+    /// The copy of a migration that no process will let run, and its name.
+    Incoming(DomId, String),
     /// Devices and xenstore nodes of a domain that is gone.
     Nodes(DomId),
     /// What xenstore keeps under a UUID that no domain has.
@@ -37,6 +39,9 @@ impl fmt::Display for Leftover {
         match self {
             Leftover::HalfBuilt(domid) => {
                 write!(f, "domain {domid}: half built, it never ran and no process works on it")
+            }
+            Leftover::Incoming(domid, name) => {
+                write!(f, "domain {domid}: {name} never ran and no process receives it")
             }
             Leftover::Nodes(domid) => {
                 write!(f, "devices and xenstore nodes of domain {domid}: there is no such domain")
@@ -58,6 +63,8 @@ pub fn find(ctx: &Ctx) -> Result<Vec<Leftover>> {
     let is_used = |uuid: Uuid| domains.iter().any(|info| info.uuid == *uuid.as_bytes());
 
     let mut found: Vec<Leftover> = domains::half_built(ctx, &domains)?.into_iter().map(Leftover::HalfBuilt).collect();
+    let incoming = domains::incoming(ctx, &domains)?;
+    found.extend(incoming.into_iter().map(|(domid, name)| Leftover::Incoming(domid, name)));
     found.extend(domids.into_iter().filter(|domid| !lives(*domid)).map(Leftover::Nodes));
     found.extend(uuids.into_iter().filter(|uuid| !is_used(*uuid)).map(Leftover::Vm));
     let is_left = |file: &files::OfDomain| file.is_left(domains.iter().find(|info| info.domid == file.domid));
@@ -71,6 +78,10 @@ impl Leftover {
     pub fn remove(&self, ctx: &Ctx) -> Result<()> {
         match self {
             Leftover::HalfBuilt(domid) => domain::destroy(ctx, *domid),
+            Leftover::Incoming(domid, name) => match domains::is_incoming(ctx, *domid, name)? {
+                true => domain::destroy(ctx, *domid),
+                false => Ok(()),
+            },
             Leftover::Nodes(domid) => nodes::remove(ctx, *domid),
             Leftover::Vm(uuid) => nodes::remove_vm(ctx, *uuid),
             Leftover::File(path, domid) => files::remove(path, ctx.xc()?.domain(*domid)?.as_ref()),

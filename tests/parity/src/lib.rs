@@ -1,4 +1,4 @@
-//! Stock xl's own parser, run without Xen, and configurations to put to it and to ours.
+//! Stock xl's own parser and its tool for streams, run without Xen, and what to put to them and to ours.
 
 pub mod cases;
 pub mod combine;
@@ -6,3 +6,4 @@ pub mod compare;
 pub mod reference;
 pub mod runner;
 pub mod stock;
+pub mod stream;
