@@ -28,7 +28,9 @@ pub(crate) struct Check {
 impl Run for Check {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let (settings, files): (Vec<String>, Vec<String>) = self.arguments.into_iter().partition(|a| a.contains('='));
-        let options = Options { quiet: true, strict: true, without_xen: true, ..Options::default() };
+        let host = load::supposed_host(true);
+        let options =
+            Options { host: host.as_deref(), quiet: true, strict: true, without_xen: true, ..Options::default() };
         let mut first_failure = None;
         for file in &files {
             if let Err(failure) = check(session, file, &settings, options) {
@@ -42,16 +44,22 @@ impl Run for Check {
 
 /// Reads one configuration and looks for what it names.
 fn check(session: &Session, file: &str, settings: &[String], options: Options<'_>) -> Result<(), Failure> {
-    let loaded = load::guest(&session.ctx, Path::new(file), settings, options)?;
-    let mut problems = preflight::problems(&loaded.config, &ThisHost { session });
-    if problems.is_empty() {
-        // With a file missing, what libxl makes of it would only say so again.
-        problems.extend(decide(&session.ctx, loaded.config).err().map(|e| e.to_string()));
+    let (file, form) = (Path::new(file), Form::of(Path::new(file)));
+    let source = load::read_with_settings(file, settings)?;
+    let loaded = load::guest_of(&session.ctx, &source, form, options)?;
+    let problems = preflight::problems(&loaded.config, &ThisHost { session });
+
+    // What it says once more has been told.
+    let settings = form.parse(&source, &mut Diagnostics::new(false));
+    let mut diagnostics = Diagnostics::new(true);
+    problems.into_iter().for_each(|problem| problem.tell(&settings, &mut diagnostics));
+    // With a file missing, what libxl makes of it would only say so again.
+    if !diagnostics.has_errors()
+        && let Err(e) = decide(&session.ctx, loaded.config)
+    {
+        diagnostics.error_overall(e.to_string());
     }
-    for problem in &problems {
-        eprintln!("{file}: error: {problem}");
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Failure::silent(1)) }
+    load::report(&diagnostics, &source)
 }
 
 /// Decides everything that the configuration leaves open, as `xl create` would: some settings do not go together.

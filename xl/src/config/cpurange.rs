@@ -37,6 +37,15 @@ fn apply(part: Text<'_>, cpus: &mut Bitmap, host: &HostFacts, diagnostics: &mut 
         return None;
     };
     let size = cpus.size();
+    let (there, what) = match nodes {
+        Some(_) => (host.nodes.len() as u64, "nodes"),
+        None => (u64::from(host.cpus), "cpus"),
+    };
+    if last >= there && !take_away && host.is_known {
+        let found =
+            diagnostics.ignored(part.span, format!("`{}' goes beyond the {there} {what} of this host", part.text));
+        found.help(format!("the {what} are numbered from 0 to {}", there.saturating_sub(1)));
+    }
     let end = last.saturating_add(1).min(if nodes.is_some() { host.nodes.len() as u64 } else { size.into() });
     for number in first..end {
         let meant = match nodes {

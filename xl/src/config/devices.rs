@@ -5,7 +5,6 @@ use super::items::{self, boolean_of, number_of};
 use super::keys;
 use super::number;
 use super::source::{Span, Text};
-use super::vif;
 use libxl::types::{
     ChannelEnd, ChannelSocket, ConnectorParam, DeviceChannel, DeviceP9, DevicePvcallsif, DeviceVdispl, DeviceVkb,
     DeviceVtpm, P9Type, Uuid, VkbBackend,
@@ -68,9 +67,9 @@ pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> 
                     found.help("type=qemu shares a directory too, without limits");
                 }
             }
-            "max-space" => p9.max_space = vif::decimal(value, diagnostics)?,
-            "max-files" => p9.max_files = vif::decimal(value, diagnostics)?,
-            "max-open-files" => p9.max_open_files = vif::decimal(value, diagnostics)?,
+            "max-space" => p9.max_space = items::decimal(value, diagnostics)?,
+            "max-files" => p9.max_files = items::decimal(value, diagnostics)?,
+            "max-open-files" => p9.max_open_files = items::decimal(value, diagnostics)?,
             _ => boolean_of(value, &mut p9.auto_delete),
         }
         if matches!(key, "max-space" | "max-files" | "max-open-files" | "auto-delete") {
@@ -87,7 +86,8 @@ pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> 
     }
     for (field, key) in [(&p9.tag, "tag"), (&p9.path, "path"), (&p9.security_model, "security_model")] {
         if field.is_none() {
-            diagnostics.error(spec.span, format!("a 9pfs share needs {key}="));
+            let found = diagnostics.error(spec.span, format!("a 9pfs share needs {key}="));
+            found.help("as \"tag=NAME,path=/DIRECTORY,security_model=none\"");
             return None;
         }
     }
@@ -98,6 +98,11 @@ pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> 
 pub(crate) fn pvcalls(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<DevicePvcallsif> {
     let mut pvcalls = DevicePvcallsif::default();
     for token in items::tokens(spec) {
+        if !token.text.contains('=') {
+            let message = format!("`{}' is no key=value: it and what follows it", token.text);
+            diagnostics.ignored(token.span, message).help("write backend=DOMAIN");
+            break;
+        }
         let (_, value) = items::pair(token, "a PV calls interface", keys::PVCALLS, diagnostics)?;
         pvcalls.backend_domname = Some(value.text.to_string());
     }

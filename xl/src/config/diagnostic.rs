@@ -141,6 +141,11 @@ impl Diagnostics {
         self.kept.iter()
     }
 
+    /// Whether a further error would only be counted, so that nobody has to look for words about it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors >= MAX_KEPT
+    }
+
     /// Whether the configuration is refused.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0

@@ -103,6 +103,11 @@ impl Parser<'_> {
                 port => self.disk.colo_port = port,
             },
             unknown => {
+                if keys::DISK.contains(&(unknown, keys::Shape::Word)) {
+                    let message = format!("`{unknown}' has no value: it is a word of its own");
+                    self.error(key.span, message).help(format!("write {unknown}, or leave it out"));
+                    return None;
+                }
                 self.error(key.span, format!("a disk has no parameter `{unknown}'"))
                     .help("a target with `=' or `,' in it is written target=..., after all else")
                     .did_you_mean(unknown, keys::DISK.iter().map(|(name, _)| *name));
@@ -208,7 +213,7 @@ impl Parser<'_> {
             "qed" => DiskFormat::Qed,
             unknown => {
                 self.error(value.span, format!("unknown format `{unknown}'"))
-                    .help("the formats are raw, qcow, qcow2, vhd, qed and empty");
+                    .help("in order: target,format,vdev,access; the formats are raw, qcow, qcow2, vhd, qed and empty");
                 return;
             }
         };
@@ -301,7 +306,9 @@ impl Parser<'_> {
             }
         }
         if self.disk.vdev.is_none() {
-            self.error(whole, "this disk has no vdev").help("the vdev is the third of target,format,vdev or vdev=xvda");
+            self.error(whole, "this disk has no vdev").help(
+                "a disk is one string: \"target,format,vdev,access\" as \"/dev/vg/web,raw,xvda,rw\", or with vdev=xvda",
+            );
         } else if self.disk.pdev_path.is_none() && self.disk.removable == 0 {
             self.error(whole, "this disk has no target, and it is not a cdrom")
                 .help("the target is the first of target,format,vdev or target=/path");

@@ -1,6 +1,7 @@
 //! The grammar of xl's configuration language: settings of values, lists and lists of lists.
 
 use super::diagnostic::Diagnostics;
+use super::keys::{self, Shape};
 use super::lexer::{Lexer, Token};
 use super::source::{Piece, Source, Span, Text};
 use std::cell::Cell;
@@ -153,7 +154,8 @@ impl Settings {
 /// that one run tells of all of them.
 pub(crate) fn parse_from(source: &Source, start: usize, settings: &mut Settings, diagnostics: &mut Diagnostics) {
     let lexer = Lexer::new(source.bytes(), start);
-    let mut parser = Parser { lexer, token: Token::Newline, span: Span::default(), settings, diagnostics };
+    let first_part = source.first_part().len();
+    let mut parser = Parser { lexer, token: Token::Newline, span: Span::default(), settings, diagnostics, first_part };
     if parser.advance().is_err() {
         parser.recover();
     }
@@ -167,12 +169,26 @@ pub(crate) fn parse_from(source: &Source, start: usize, settings: &mut Settings,
 /// An error has been reported.
 struct Reported;
 
+/// What the grammar has at a place.
+enum Wanted<'a> {
+    /// An operator after the name of this key.
+    Operator(&'a str),
+    /// The value of this key, or an item in a list of it.
+    Value(&'a str, bool),
+    /// The next item, or the end of the list that starts at this offset.
+    Next(usize),
+    /// The end of a line.
+    LineEnd,
+}
+
 struct Parser<'a> {
     lexer: Lexer<'a>,
     token: Token,
     span: Span,
     settings: &'a mut Settings,
     diagnostics: &'a mut Diagnostics,
+    /// Where the file ends and the command line starts.
+    first_part: usize,
 }
 
 impl Parser<'_> {
@@ -184,9 +200,13 @@ impl Parser<'_> {
             }
             Err(e) => {
                 self.span = e.span;
+                let is_full = self.diagnostics.is_full();
                 let diagnostic = self.diagnostics.error(e.span, e.message);
                 if let Some(help) = e.help {
                     diagnostic.help(help);
+                }
+                if !is_full && let Some(name) = self.lexer.key_around(e.span) {
+                    diagnostic.did_you_mean(&name, keys::KEYS.iter().map(|key| key.name));
                 }
                 Err(Reported)
             }
@@ -212,7 +232,7 @@ impl Parser<'_> {
         match self.token {
             Token::Newline | Token::Semicolon => self.advance(),
             Token::End => Ok(()),
-            _ => Err(self.expected("the end of the line")),
+            _ => Err(self.expected(Wanted::LineEnd)),
         }
     }
 
@@ -221,16 +241,28 @@ impl Parser<'_> {
         let append = match self.token {
             Token::Assign => false,
             Token::Append => true,
-            _ => return Err(self.expected(&format!("`=' after `{name}'"))),
+            _ => return Err(self.expected(Wanted::Operator(&name))),
         };
         self.advance()?;
-        let value = self.value()?;
+        let value = self.value(&name)?;
+        if !append {
+            self.tell_of_earlier(&name, name_span);
+        }
         self.settings.store(name, name_span, value, append, self.diagnostics);
         Ok(())
     }
 
-    /// A value; lists are collected on a stack of their own, not on the machine's.
-    fn value(&mut self) -> Result<Value, Reported> {
+    /// Tells of an earlier setting of the key in the same file. That the command line goes before it is no mistake.
+    fn tell_of_earlier(&mut self, name: &str, span: Span) {
+        let earlier = self.settings.by_name.get(name).map(|&index| self.settings.all[index].name_span);
+        if let Some(earlier) = earlier.filter(|_| span.start < self.first_part) {
+            let found = self.diagnostics.ignored(earlier, format!("`{name}' is set again further down"));
+            found.help("the last setting of a key counts; += adds to the one before");
+        }
+    }
+
+    /// The value of a key; lists are collected on a stack of their own, not on the machine's.
+    fn value(&mut self, name: &str) -> Result<Value, Reported> {
         let mut open: Vec<(usize, Vec<Value>)> = Vec::new();
         loop {
             let kind = match &self.token {
@@ -249,7 +281,7 @@ impl Parser<'_> {
                     }
                     Kind::List(open.pop().map(|(_, items)| items).unwrap_or_default())
                 }
-                _ => return Err(self.expected(if open.is_empty() { "a value" } else { "a value or `]'" })),
+                _ => return Err(self.expected(Wanted::Value(name, !open.is_empty()))),
             };
             let value = Value::new(kind, self.span);
             self.advance()?;
@@ -274,7 +306,7 @@ impl Parser<'_> {
                     return Ok(None);
                 }
             } else if self.token != Token::Close {
-                return Err(self.expected("`,' or `]'"));
+                return Err(self.expected(Wanted::Next(start)));
             }
             value = Value::new(Kind::List(items), Span::new(start, self.span.end));
             self.advance()?;
@@ -288,7 +320,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn expected(&mut self, what: &str) -> Reported {
+    fn expected(&mut self, wanted: Wanted<'_>) -> Reported {
+        let what = match wanted {
+            Wanted::Operator(name) => format!("`=' after `{name}'"),
+            Wanted::Value(_, false) => "a value".to_string(),
+            Wanted::Value(_, true) => "a value or `]'".to_string(),
+            Wanted::Next(_) => "`,' or `]'".to_string(),
+            Wanted::LineEnd => "the end of the line".to_string(),
+        };
         let found = match &self.token {
             Token::Name(text) | Token::Number(text) => {
                 format!("`{}'", text.chars().take(40).collect::<String>())
@@ -303,22 +342,50 @@ impl Parser<'_> {
             Token::Newline => "the end of the line".to_string(),
             Token::End => "the end of the file".to_string(),
         };
-        let help = match &self.token {
-            Token::Name(text) if matches!(text.as_str(), "true" | "yes" | "on") => Some("yes is 1".to_string()),
-            Token::Name(text) if matches!(text.as_str(), "false" | "no" | "off") => Some("no is 0".to_string()),
-            Token::Name(text) if what.starts_with("a value") => {
-                Some(format!("put text in quotes: \"{}\"", text.chars().take(40).collect::<String>()))
-            }
-            Token::Name(_) if what == "the end of the line" => {
-                Some("a number has no unit: memory is in MiB, times are in the unit the manual gives".to_string())
-            }
-            _ => None,
-        };
+        let help = if self.diagnostics.is_full() { None } else { self.way_out(&wanted) };
         let diagnostic = self.diagnostics.error(self.span, format!("expected {what}, found {found}"));
         if let Some(help) = help {
             diagnostic.help(help);
         }
         Reported
+    }
+
+    /// What to do about a token where something else is wanted.
+    fn way_out(&self, wanted: &Wanted<'_>) -> Option<String> {
+        match (wanted, &self.token) {
+            (Wanted::Value(..), Token::Name(text)) if matches!(text.as_str(), "true" | "yes" | "on") => {
+                Some("yes is 1".to_string())
+            }
+            (Wanted::Value(..), Token::Name(text)) if matches!(text.as_str(), "false" | "no" | "off") => {
+                Some("no is 0".to_string())
+            }
+            (Wanted::Value(name, _), Token::Name(_)) => {
+                Some(match keys::find(name).map(|key| (key.shape, key.about)) {
+                    Some((Shape::Integer | Shape::Bool, about)) => format!("`{name}' is a number: {about}"),
+                    _ => format!("put text in quotes: \"{}\"", self.lexer.phrase_at(self.span.start)),
+                })
+            }
+            (Wanted::Value(name, false), Token::Newline) => {
+                Some(format!("`{name}' begins a line, and its value stands on it"))
+            }
+            (Wanted::Next(start), Token::Name(_) | Token::Number(_) | Token::Assign | Token::End) => {
+                let line = self.lexer.line_of(*start);
+                Some(format!("the list that begins on line {line} has no `]' at its end"))
+            }
+            (Wanted::Next(_), Token::String(_) | Token::Open) => {
+                Some("between the items of a list is a comma".to_string())
+            }
+            (Wanted::LineEnd, Token::Name(_)) if self.lexer.is_at_operator() => {
+                Some("each setting has a line of its own, or a `;' before it".to_string())
+            }
+            (Wanted::LineEnd, Token::Name(_)) => {
+                Some("a number has no unit: memory is in MiB, times are in the unit the manual gives".to_string())
+            }
+            (Wanted::LineEnd, Token::Open) => {
+                Some("a setting is `key = value`; sections are of TOML, in files whose name ends in .toml".to_string())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -365,6 +432,46 @@ mod tests {
         assert_eq!(errors("a=['x',,]").len(), 1);
         assert_eq!(errors("a=[,]").len(), 1);
         assert_eq!(errors("a=['x' 'y']"), ["expected `,' or `]', found a string"]);
+    }
+
+    #[test]
+    fn says_the_way_out() {
+        for (text, help) in [
+            ("vcpus = two", "`vcpus' is a number: vcpus at start"),
+            ("acpi = yes", "yes is 1"),
+            ("extra = root=/dev/xvda1 ro # c", "put text in quotes: \"root=/dev/xvda1 ro\""),
+            ("disk = [ sda, 'x' ]", "put text in quotes: \"sda\""),
+            ("\ndisk = [ 'a'\nvif = [ 'b' ]\n", "the list that begins on line 2 has no `]' at its end"),
+            ("vif = [ 'b'", "the list that begins on line 1 has no `]' at its end"),
+            ("disk = [ 'a' 'b' ]", "between the items of a list is a comma"),
+            ("vcpus = 2 maxvcpus = 4", "each setting has a line of its own, or a `;' before it"),
+            ("memory = 5 megabytes", "a number has no unit: memory is in MiB, times are in the unit the manual gives"),
+            ("Memory = 512", "did you mean `memory'?"),
+            ("max-mem = 512", "did you mean `maxmem'?"),
+            ("memory = 1.5", "numbers are whole: 1536 for 1.5 GiB of memory"),
+            ("name = \u{201c}web\u{201d}", "text goes in straight quotes: \"...\""),
+            (
+                "<domain type='xen'>",
+                "this is XML: `virsh domxml-to-native xen-xl FILE' makes a configuration of libvirt's",
+            ),
+            ("memory: 512", "a setting is `key = value`, with a number, a quoted string or a [list]"),
+            ("disk = ( 'a' )", "a list is in brackets: key = [ \"...\", \"...\" ]"),
+        ] {
+            let (_, diagnostics) = read(text);
+            assert_eq!(diagnostics.iter().next().unwrap().help.as_deref(), Some(help), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_set_twice_is_told_of() {
+        let messages = |text: &str| errors(text);
+        assert_eq!(messages("a=1\nb=2\na=3\n"), ["`a' is set again further down: ignored"]);
+        assert_eq!(messages("a='1'\na+='2'\n"), [""; 0]);
+        let mut source = Source::new("t", b"a=1\n");
+        source.push("command line", b"a=2");
+        let mut diagnostics = Diagnostics::new(true);
+        parse_from(&source, 0, &mut Settings::default(), &mut diagnostics);
+        assert_eq!(diagnostics.iter().count(), 0);
     }
 
     #[test]

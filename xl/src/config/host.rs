@@ -11,6 +11,8 @@ pub(crate) struct HostFacts {
     pub(crate) online_cpus: u32,
     /// The cpus of each NUMA node.
     pub(crate) nodes: Vec<Bitmap>,
+    /// Whether this is the host that is meant, and not just some host because there is no Xen to ask.
+    pub(crate) is_known: bool,
 }
 
 impl HostFacts {
@@ -21,7 +23,7 @@ impl HostFacts {
             let node = u64::from(cpu) * u64::from(nodes.max(1)) / u64::from(cpus);
             maps[node as usize].insert(cpu);
         }
-        HostFacts { cpus, online_cpus: cpus, nodes: maps }
+        HostFacts { cpus, online_cpus: cpus, nodes: maps, is_known: true }
     }
 
     /// Reads `cpus=N[,nodes=N]`: a host that a dry run shall suppose. At most 4095 cpus, Xen's limit.

@@ -2,7 +2,6 @@
 
 use super::boot;
 use super::diagnostic::{Diagnostics, FAILED};
-use super::grammar::Value;
 use super::graphics;
 use super::items;
 use super::later;
@@ -67,7 +66,7 @@ fn viridian(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
         }
         return;
     };
-    for text in list.iter().filter_map(Value::atom) {
+    for text in reader.leading_texts("viridian", list) {
         match text.text {
             "all" => hvm.viridian_enable = Bitmap::full(VIRIDIAN_WIDTH),
             "defaults" => hvm.viridian = true.into(),

@@ -74,20 +74,45 @@ pub(crate) fn unknown_choice<'d>(
 
 /// Sets a number, written as C writes it; text that is none is 0, as `strtoul` has it. Whether the field can hold it.
 pub(crate) fn number_of<N: TryFrom<i128>>(value: Text<'_>, field: &mut N, diagnostics: &mut Diagnostics) -> bool {
-    let number = number::leading(value.text, 0).map_or(0, |n| n.value);
+    let leading = number::leading(value.text, 0);
+    let number = leading.map_or(0, |n| n.value);
+    if leading.is_none_or(|n| !n.rest.is_empty()) {
+        let message = format!("not a number: `{}', which is read as {number}", value.text);
+        diagnostics.warning(value.span, message);
+    }
     match N::try_from(number) {
         Ok(number) => {
             *field = number;
             true
         }
-        Err(_) => out_of_range(value, diagnostics),
+        Err(_) => {
+            out_of_range::<N>(value, diagnostics);
+            false
+        }
     }
 }
 
-/// Tells that a number is out of range.
-pub(crate) fn out_of_range(value: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
-    diagnostics.error(value.span, format!("{} is out of range here", value.text));
-    false
+/// A decimal number at the start of a value.
+pub(crate) fn decimal<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) -> Option<N> {
+    let Some(number) = number::leading(value.text, 10) else {
+        diagnostics.error(value.span, format!("not a number: `{}'", value.text));
+        return None;
+    };
+    let fitting = N::try_from(number.value).ok();
+    if fitting.is_none() {
+        out_of_range::<N>(value, diagnostics);
+    }
+    fitting
+}
+
+/// Tells that a number is none that the type can hold.
+pub(crate) fn out_of_range<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) {
+    let largest = (1..64).rev().map(|bits| (1i128 << bits) - 1).find(|number| N::try_from(*number).is_ok());
+    let found = diagnostics.error(value.span, format!("{} is out of range here", value.text));
+    if let Some(largest) = largest {
+        let least = if N::try_from(-1).is_ok() { -largest - 1 } else { 0 };
+        found.help(format!("it is a number from {least} to {largest}"));
+    }
 }
 
 /// Sets a yes or no: any number but 0 is yes.

@@ -1,6 +1,6 @@
 //! The tokens of xl's configuration language (xl.cfg(5), "SYNTAX").
 //!
-//! Beyond stock xl: carriage returns before a line's end, `\xHH` and `\ooo` in strings, negative numbers without
+//! Beyond stock xl: a byte order mark, carriage returns before a line's end, `\xHH` and `\ooo` in strings, negative numbers without
 //! quotes, and a comment on a last line that has no end.
 
 use super::source::Span;
@@ -61,8 +61,11 @@ pub(crate) struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     /// Starts at this offset of the text.
+    ///
+    /// A byte order mark, which some editors put before a text, is no part of it.
     pub(crate) fn new(bytes: &'a [u8], at: usize) -> Lexer<'a> {
-        Lexer { bytes, at }
+        let mark = "\u{feff}".as_bytes();
+        Lexer { bytes, at: if at == 0 && bytes.starts_with(mark) { mark.len() } else { at } }
     }
 
     /// The next token and where it stands.
@@ -121,6 +124,35 @@ impl<'a> Lexer<'a> {
         has_name && (self.peek() == Some(b'=') || (self.peek() == Some(b'+') && self.peek_at(1) == Some(b'=')))
     }
 
+    /// Whether `=` or `+=` comes next.
+    pub(crate) fn is_at_operator(&self) -> bool {
+        let rest = self.bytes[self.at..].trim_ascii_start();
+        rest.starts_with(b"=") || rest.starts_with(b"+=")
+    }
+
+    /// The line of an offset, counted from 1.
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        1 + self.bytes[..offset].iter().filter(|b| **b == b'\n').count()
+    }
+
+    /// What stands from an offset on, up to something that would end a value; only its first word if that is long.
+    pub(crate) fn phrase_at(&self, offset: usize) -> String {
+        let rest = &self.bytes[offset..];
+        let end = rest.iter().position(|b| matches!(b, b'\n' | b'#' | b';' | b',' | b']' | b'"')).unwrap_or(rest.len());
+        match String::from_utf8_lossy(&rest[..end]).trim() {
+            phrase if phrase.len() <= 60 => phrase.to_string(),
+            phrase => phrase.split_whitespace().next().unwrap_or_default().chars().take(40).collect(),
+        }
+    }
+
+    /// What stands before the `=` of a line, if something before it is wrong: the name that somebody thought of.
+    pub(crate) fn key_around(&self, wrong: Span) -> Option<String> {
+        let start = self.bytes[..wrong.start].iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
+        let length = self.bytes[start..].iter().position(|b| matches!(b, b'=' | b'\n'))?;
+        let is_name = start + length >= wrong.end && self.bytes[start + length] == b'=';
+        is_name.then(|| String::from_utf8_lossy(&self.bytes[start..start + length]).trim().to_string())
+    }
+
     fn peek(&self) -> Option<u8> {
         self.peek_at(0)
     }
@@ -160,10 +192,16 @@ impl<'a> Lexer<'a> {
         let help = match first {
             b'A'..=b'Z' if word == "True" || word == "False" => Some("yes is 1, no is 0"),
             b'A'..=b'Z' if follows_number => Some("a number has no unit; sizes of memory are in MiB"),
+            b'.' if follows_number => Some("numbers are whole: 1536 for 1.5 GiB of memory"),
             b'/' => Some("text goes in quotes"),
+            b'(' => Some("a list is in brackets: key = [ \"...\", \"...\" ]"),
+            b'<' => Some("this is XML: `virsh domxml-to-native xen-xl FILE' makes a configuration of libvirt's"),
+            _ if word.starts_with(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}']) => {
+                Some("text goes in straight quotes: \"...\"")
+            }
             b'A'..=b'Z' => Some("names are lower-case letters, digits, `_' and `.'; text goes in quotes"),
-            b'(' | b')' | b'+' | b'-' | b'.' | b':' => {
-                Some("this is not a program: a setting is `key = value`, with a number, a quoted string or a [list]")
+            b')' | b'+' | b'-' | b'.' | b':' => {
+                Some("a setting is `key = value`, with a number, a quoted string or a [list]")
             }
             _ => None,
         };

@@ -220,7 +220,7 @@ pub(crate) fn host_facts(ctx: &Ctx, options: Options<'_>) -> Result<HostFacts, F
         Ok(facts) => Ok(facts),
         Err(_) if options.without_xen => {
             let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-            Ok(HostFacts::even(cpus, 1))
+            Ok(HostFacts { is_known: false, ..HostFacts::even(cpus, 1) })
         }
         Err(e) => Err(Failure::from(e)),
     }
@@ -238,5 +238,5 @@ pub(crate) fn facts_from_xen(ctx: &Ctx) -> libxl::Result<HostFacts> {
             node.insert(cpu as u32);
         }
     }
-    Ok(HostFacts { cpus, online_cpus: info.nr_cpus, nodes })
+    Ok(HostFacts { cpus, online_cpus: info.nr_cpus, nodes, is_known: true })
 }

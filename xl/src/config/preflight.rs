@@ -1,5 +1,7 @@
 //! What can be known before a domain is created: that what its configuration names is there.
 
+use super::diagnostic::Diagnostics;
+use super::grammar::Settings;
 use libxl::types::{DiskBackend, DiskFormat, DomainConfig, TypeInfo};
 use std::path::Path;
 
@@ -35,8 +37,34 @@ pub(crate) trait Host {
     fn has_domain(&self, name: &str) -> Option<bool>;
 }
 
-/// What is missing or in the way, one line each.
-pub(crate) fn problems(config: &DomainConfig, host: &dyn Host) -> Vec<String> {
+/// Something that is missing or in the way.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Problem {
+    /// The key that names it.
+    key: &'static str,
+    /// Which item of the key's list, if that is one.
+    item: Option<usize>,
+    /// What is wrong.
+    message: String,
+    /// What to do about it.
+    help: &'static str,
+}
+
+impl Problem {
+    /// Records it where the configuration names what is missing.
+    pub(crate) fn tell(self, settings: &Settings, diagnostics: &mut Diagnostics) {
+        let value = settings.get(self.key).map(|setting| &setting.value);
+        let item = self.item.and_then(|item| value?.list()?.get(item));
+        let error = match item.or(value) {
+            Some(value) => diagnostics.error(value.span, self.message),
+            None => diagnostics.error_overall(self.message),
+        };
+        error.help(self.help);
+    }
+}
+
+/// What is missing or in the way.
+pub(crate) fn problems(config: &DomainConfig, host: &dyn Host) -> Vec<Problem> {
     let mut problems = Vec::new();
     files(config, host, &mut problems);
     disks(config, host, &mut problems);
@@ -44,13 +72,18 @@ pub(crate) fn problems(config: &DomainConfig, host: &dyn Host) -> Vec<String> {
     if let Some(name) = &config.c_info.name
         && host.has_domain(name) == Some(true)
     {
-        problems.push(format!("there is already a domain `{name}'"));
+        problems.push(Problem {
+            key: "name",
+            item: None,
+            message: format!("there is already a domain `{name}'"),
+            help: "give this one another name, or end the other (xl shutdown, xl destroy)",
+        });
     }
     problems
 }
 
 /// The files that libxl or the device model opens.
-fn files(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
+fn files(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<Problem>) {
     let build = &config.b_info;
     let mut named = vec![
         ("kernel", &build.kernel),
@@ -73,15 +106,16 @@ fn files(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
     for (key, path) in named {
         let path = path.as_deref().filter(|path| path.starts_with('/'));
         if let Some(problem) = path.and_then(|path| host.find(Path::new(path)).problem(path)) {
-            problems.push(format!("{key}: {problem}"));
+            let help = "give the path of a file, as domain 0 has it";
+            problems.push(Problem { key, item: None, message: format!("{key}: {problem}"), help });
         }
     }
 }
 
 /// Targets that this domain serves from files or devices of its own.
-fn disks(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
+fn disks(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<Problem>) {
     let served_here = |domain: &Option<String>| domain.as_deref().is_none_or(|d| matches!(d, "0" | "Domain-0"));
-    for disk in &config.disks {
+    for (number, disk) in config.disks.iter().enumerate() {
         let by_path = matches!(disk.backend, DiskBackend::Unknown | DiskBackend::Phy | DiskBackend::Qdisk);
         let of_its_own = disk.script.is_some() || disk.format == DiskFormat::Empty;
         let target = disk.pdev_path.as_deref().filter(|target| target.starts_with('/'));
@@ -92,25 +126,38 @@ fn disks(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
             && let Some(problem) = host.find(Path::new(target)).problem(target)
         {
             let vdev = disk.vdev.as_deref().unwrap_or_default();
-            problems.push(format!("disk {vdev}: {problem}"));
+            let help = "the target is a block device or an image file; another domain's disk has backend=NAME";
+            problems.push(Problem {
+                key: "disk",
+                item: Some(number),
+                message: format!("disk {vdev}: {problem}"),
+                help,
+            });
         }
     }
 }
 
-fn bridges(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<String>) {
+fn bridges(config: &DomainConfig, host: &dyn Host, problems: &mut Vec<Problem>) {
     for (number, nic) in config.nics.iter().enumerate() {
         // Only the usual script, vif-bridge, attaches to a bridge.
         let to_bridge = nic.script.as_deref().is_none_or(|script| script.ends_with("vif-bridge"));
         let bridge = nic.bridge.as_deref().unwrap_or("xenbr0");
         if to_bridge && nic.backend_domname.is_none() && host.has_bridge(bridge) == Some(false) {
             let from = if nic.bridge.is_none() { " (libxl's default)" } else { "" };
-            problems.push(format!("vif {number}: there is no bridge {bridge}{from}"));
+            problems.push(Problem {
+                key: "vif",
+                item: Some(number),
+                message: format!("vif {number}: there is no bridge {bridge}{from}"),
+                help: "make one (ip link add NAME type bridge), or name another: bridge= here, vif.default.bridge in xl.conf",
+            });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::form::Form;
+    use super::super::source::Source;
     use super::*;
     use libxl::types::{DeviceDisk, DeviceNic};
 
@@ -137,6 +184,23 @@ mod tests {
         DeviceDisk { pdev_path: Some(target.into()), vdev: Some("xvda".into()), ..DeviceDisk::default() }
     }
 
+    fn messages(config: &DomainConfig) -> Vec<String> {
+        problems(config, &Pretended).into_iter().map(|problem| problem.message).collect()
+    }
+
+    /// The line of the disk that is not there, and what to do.
+    #[test]
+    fn problems_have_places() {
+        let source = Source::new("a.cfg", b"disk = [ '/there,raw,xvda',\n '/gone,raw,xvdb' ]\n");
+        let mut found = Diagnostics::new(true);
+        let settings = Form::Cfg.parse(&source, &mut found);
+        let config = DomainConfig { disks: vec![disk("/there"), disk("/gone")], ..DomainConfig::default() };
+        problems(&config, &Pretended).into_iter().for_each(|problem| problem.tell(&settings, &mut found));
+        let told = found.render(&source);
+        assert!(told.starts_with("a.cfg:2:2: error: disk xvda: there is no /gone\n"), "{told}");
+        assert!(told.contains("= the target is"), "{told}");
+    }
+
     #[test]
     fn names_what_is_missing() {
         let mut config = DomainConfig::default();
@@ -146,7 +210,7 @@ mod tests {
         config.disks = vec![disk("/there"), disk("/gone"), disk("/directory")];
         config.nics = vec![DeviceNic { bridge: Some("bridge0".into()), ..DeviceNic::default() }, DeviceNic::default()];
         assert_eq!(
-            problems(&config, &Pretended),
+            messages(&config),
             [
                 "kernel: there is no /gone",
                 "disk xvda: there is no /gone",
@@ -164,6 +228,6 @@ mod tests {
         let scripted = DeviceDisk { script: Some("block-iscsi".into()), ..disk("/gone") };
         config.disks = vec![elsewhere, scripted];
         config.nics = vec![DeviceNic { script: Some("vif-route".into()), ..DeviceNic::default() }];
-        assert_eq!(problems(&config, &Pretended), Vec::<String>::new());
+        assert_eq!(messages(&config), Vec::<String>::new());
     }
 }

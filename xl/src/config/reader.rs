@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grammar::{Setting, Settings, Value};
-use super::keys;
+use super::keys::{self, ItemForm, Shape};
 use super::number;
 use super::source::{Span, Text};
 use libxl::types::DefBool;
@@ -31,7 +31,8 @@ impl<'a> Reader<'a> {
         let setting = self.settings.get(key)?;
         let atom = setting.value.atom();
         if atom.is_none() {
-            self.wrong_kind(setting, "a list, but should be a single value");
+            let help = format!("write {key} = \"...\", without brackets");
+            self.wrong_kind(setting, "a list, but should be a single value").help(help);
         }
         atom
     }
@@ -51,7 +52,8 @@ impl<'a> Reader<'a> {
         let text = self.text(key)?;
         let setting = self.settings.get(key)?;
         if setting.appended {
-            self.wrong_kind(setting, "a number, to which += cannot add");
+            let help = format!("write {key} = ..., with the whole number");
+            self.wrong_kind(setting, "a number, to which += cannot add").help(help);
             return None;
         }
         let number = number::whole(text.text, 0);
@@ -61,7 +63,7 @@ impl<'a> Reader<'a> {
                 "no" | "false" | "off" => Some("no is 0"),
                 _ => None,
             };
-            let about = keys::find(key).map(|known| format!("`{key}' is a number: {}", known.about));
+            let about = keys::find(key).map(|known| format!("`{key}' is a number without a unit: {}", known.about));
             let found = self.wrong_kind(setting, "not a valid number");
             if let Some(help) = help.map(str::to_string).or(about) {
                 found.help(help);
@@ -120,6 +122,9 @@ impl<'a> Reader<'a> {
         let kibibytes = u64::try_from(mebibytes).ok().and_then(|m| m.checked_mul(1024)).filter(|k| *k < 1 << 52);
         if kibibytes.is_none() {
             self.diagnostics.error(self.span(key), format!("{mebibytes} MiB is not a size"));
+        } else if mebibytes >= 1 << 27 {
+            let message = format!("`{key}' is {} TiB: sizes are in MiB", mebibytes >> 20);
+            self.diagnostics.warning(self.span(key), message).help("write 1024 for 1 GiB");
         }
         kibibytes
     }
@@ -129,7 +134,12 @@ impl<'a> Reader<'a> {
         let setting = self.settings.get(key)?;
         let list = setting.value.list();
         if list.is_none() {
-            self.wrong_kind(setting, "a single value, but should be a list");
+            let within = match keys::find(key).map(|known| known.shape) {
+                Some(Shape::Items(item)) if item.form != ItemForm::Pairs => "[ \"...\" ], ...",
+                _ => "\"...\", ...",
+            };
+            let help = format!("a list is in brackets: {key} = [ {within} ]");
+            self.wrong_kind(setting, "a single value, but should be a list").help(help);
         }
         list
     }

@@ -30,13 +30,13 @@ pub(crate) fn device(token: Text<'_>, usbdev: &mut DeviceUsbdev, diagnostics: &m
         }
         "hostbus" => number_of(value, &mut host.hostbus, diagnostics),
         "hostaddr" => number_of(value, &mut host.hostaddr, diagnostics),
-        "controller" => match u32::try_from(number::atoi(value.text)) {
-            Ok(controller) => {
-                usbdev.ctrl = Some(controller);
-                true
+        "controller" => {
+            usbdev.ctrl = u32::try_from(number::atoi(value.text)).ok();
+            if usbdev.ctrl.is_none() {
+                items::out_of_range::<u32>(value, diagnostics);
             }
-            Err(_) => items::out_of_range(value, diagnostics),
-        },
+            usbdev.ctrl.is_some()
+        }
         _ => {
             usbdev.port = number::atoi(value.text);
             true

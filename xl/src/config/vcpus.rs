@@ -4,10 +4,10 @@ use super::cpurange;
 use super::diagnostic::Diagnostics;
 use super::grammar::Value;
 use super::host::HostFacts;
+use super::items::decimal;
 use super::keys;
 use super::reader::Reader;
 use super::source::Text;
-use super::vif::decimal;
 use libxl::types::{Bitmap, DomainBuildInfo, VnodeInfo};
 
 /// More vcpus than any guest of Xen can have (`MAX_VIRT_CPUS`).
@@ -28,7 +28,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, build: &mut DomainBuildInfo, host: &
     }
     if build.max_vcpus < vcpus {
         let message = format!("maxvcpus is {}, less than vcpus, {vcpus}", build.max_vcpus);
-        reader.diagnostics.error(reader.span("maxvcpus"), message);
+        reader.diagnostics.error(reader.span("maxvcpus"), message).help("raise maxvcpus, or lower vcpus");
     }
 
     if let Some(affinity) = affinity(reader, "cpus", build.max_vcpus, host) {
@@ -88,7 +88,7 @@ fn vnuma(reader: &mut Reader<'_>, build: &mut DomainBuildInfo, host: &HostFacts)
     let room = if build.max_vcpus > 0 { build.max_vcpus } else { host.cpus };
     let mut total = Total::default();
     for item in list {
-        let node = VnodeInfo { distances: vec![0; list.len()], memkb: Some(0), ..VnodeInfo::default() };
+        let node = VnodeInfo { distances: vec![0; list.len()], ..VnodeInfo::default() };
         let mut parser = NodeParser { node, total: &mut total, room, host, pinned: false };
         parser.read(item, reader.diagnostics);
         if parser.pinned {

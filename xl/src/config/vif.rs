@@ -1,6 +1,7 @@
 //! Network devices: `mac=...,bridge=...` (xl-network-configuration(5)).
 
 use super::diagnostic::Diagnostics;
+use super::items;
 use super::keys;
 use super::number;
 use super::source::Text;
@@ -27,10 +28,17 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
             }
         },
         "mac" => match mac(value.text) {
-            Some(bytes) => nic.mac.0 = bytes,
+            Some((bytes, rest)) => {
+                nic.mac.0 = bytes;
+                if !rest.is_empty() {
+                    let rest = value.from(value.text.len() - rest.len());
+                    let found = diagnostics.ignored(rest.span, format!("`{}' behind the MAC address", rest.text));
+                    found.help("between parameters is a comma");
+                }
+            }
             None => {
                 diagnostics
-                    .ignored(value.span, "not a MAC address")
+                    .ignored(value.span, format!("not a MAC address: `{}'", value.text))
                     .help("a MAC address is six hexadecimal bytes, as 00:16:3e:01:02:03");
                 return false;
             }
@@ -55,11 +63,11 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
             diagnostics.ignored(key.span, format!("`vlan' {}", keys::NEEDS_LATER));
             return false;
         }
-        "devid" => match decimal(value, diagnostics) {
+        "devid" => match items::decimal(value, diagnostics) {
             Some(devid) => nic.devid = Some(devid),
             None => return false,
         },
-        "mtu" => match decimal(value, diagnostics) {
+        "mtu" => match items::decimal(value, diagnostics) {
             Some(mtu) => nic.mtu = mtu,
             None => return false,
         },
@@ -72,33 +80,29 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
 }
 
 fn unrecognized(token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
-    let key = token.text.split('=').next().unwrap_or_default();
+    let (key, has_value) = token.text.split_once('=').map_or((token.text, false), |(key, _)| (key, true));
+    let names = || keys::VIF.iter().map(|(name, _)| *name);
     let found = diagnostics.ignored(token.span, format!("a vif has no parameter `{key}'"));
-    found.did_you_mean(key, keys::VIF.iter().map(|(name, _)| *name));
+    match names().find(|name| !has_value && key.starts_with(name)) {
+        Some(name) => found.help(format!("write {name}=...")),
+        None => found.did_you_mean(key, names()),
+    };
     false
 }
 
-/// Six hexadecimal bytes with any one character between them; what follows them does not count.
-fn mac(text: &str) -> Option<[u8; 6]> {
+/// Six hexadecimal bytes with any one character between them, and what follows them.
+fn mac(text: &str) -> Option<([u8; 6], &str)> {
     let mut bytes = [0; 6];
-    let mut rest = text;
+    let (mut next, mut rest) = (text, text);
     for byte in &mut bytes {
-        let number = number::leading(rest, 16)?;
+        let number = number::leading(next, 16)?;
         *byte = u8::try_from(number.value).ok()?;
-        let mut after = number.rest.chars();
+        rest = number.rest;
+        let mut after = rest.chars();
         after.next();
-        rest = after.as_str();
+        next = after.as_str();
     }
-    Some(bytes)
-}
-
-/// A decimal number at the start of a value.
-pub(crate) fn decimal<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) -> Option<N> {
-    let number = number::leading(value.text, 10).and_then(|n| N::try_from(n.value).ok());
-    if number.is_none() {
-        diagnostics.error(value.span, format!("not a number that can be used here: `{}'", value.text));
-    }
-    number
+    Some((bytes, rest))
 }
 
 /// `N[GMK](B|b)/s[@N[mu]s]`: a rate in bytes or bits for each second, and the interval in which it is granted.
