@@ -46,13 +46,26 @@ process_of() {
     esac
 }
 
-# end_process PIDFILE PROGRAM: tells it to end and waits until it has, ten seconds at most; then it is killed.
+# settles COMMAND...: waits until the command succeeds, ten seconds at most. (Another's child cannot be waited for.)
+settles() {
+    give_up=$(($(date +%s) + 10))
+    until "$@" > /dev/null; do
+        [ "$(date +%s)" -lt $give_up ] || return 1
+        sleep 0.1
+    done
+}
+
+has_ended() {
+    ! process_of "$1" "$2"
+}
+
+# end_process PIDFILE PROGRAM: tells it to end and waits until it has; in the end it is killed.
 end_process() {
     ending=$(process_of "$1" "$2") || {
         rm -f "$1"
         return 0
     }
     kill "$ending"
-    timeout 10 tail --pid="$ending" -f /dev/null 2> /dev/null || kill -KILL "$ending" 2> /dev/null
+    settles has_ended "$1" "$2" || kill -KILL "$ending" 2> /dev/null
     rm -f "$1"
 }
