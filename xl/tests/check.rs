@@ -66,15 +66,17 @@ fn what_is_wrong_has_a_place_and_a_proposal() {
 fn what_is_not_there_is_named() {
     let place = Place::new("missing");
     for (before, after, problem) in [
-        ("/kernel", "/gone", "0.cfg: error: kernel: there is no DIRECTORY/gone\n"),
-        ("/kernel", "", "0.cfg: error: kernel: DIRECTORY is a directory\n"),
-        ("/disk.img", "/gone", "0.cfg: error: disk xvda: there is no DIRECTORY/gone\n"),
-        ("/disk.img", "", "0.cfg: error: disk xvda: DIRECTORY is a directory\n"),
-        ("bridge=lo", "bridge=nowhere0", "0.cfg: error: vif 0: there is no bridge nowhere0\n"),
+        ("/kernel", "/gone", "3:10: error: kernel: there is no DIRECTORY/gone"),
+        ("/kernel", "", "3:10: error: kernel: DIRECTORY is a directory"),
+        ("/disk.img", "/gone", "5:10: error: disk xvda: there is no DIRECTORY/gone"),
+        ("/disk.img", "", "5:10: error: disk xvda: DIRECTORY is a directory"),
+        ("bridge=lo", "bridge=nowhere0", "6:9: error: vif 0: there is no bridge nowhere0"),
     ] {
         let guest = place.guest("").replace(before, after);
-        let said = problem.replace("DIRECTORY", &place.directory.to_string_lossy());
-        assert_eq!(place.check(&[&guest]), (1, said));
+        let (status, said) = place.check(&[&guest]);
+        let first = format!("0.cfg:{}\n", problem.replace("DIRECTORY", &place.directory.to_string_lossy()));
+        assert!(status == 1 && said.starts_with(&first), "{said}");
+        assert_eq!(said.lines().filter(|line| line.starts_with("   = ")).count(), 1, "{said}");
     }
 }
 
