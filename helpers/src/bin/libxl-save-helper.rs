@@ -8,7 +8,7 @@
 use clap::{Args, Parser};
 use helpers::{inherited, sandbox};
 use libxc::migrate::protocol::{Message, level, receive_reply, send};
-use libxc::migrate::{self, Error, RestoreControl, RestoreOptions, Restored, SaveControl, SaveOptions};
+use libxc::migrate::{self, Error, Limits, RestoreControl, RestoreOptions, Restored, SaveControl, SaveOptions};
 use libxc::{DomId, EvtchnPort, Xc};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use std::fs::File;
@@ -16,6 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 /// Moves a guest for libxl; not for use by hand.
 #[derive(Parser)]
@@ -23,6 +24,25 @@ use std::sync::atomic::{AtomicI32, Ordering};
 struct Options {
     #[command(flatten)]
     mode: Mode,
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// What stock's helper does not have.
+#[derive(Args)]
+struct LimitOptions {
+    /// Give up a live save unless the rest can be copied within so many milliseconds
+    #[arg(long, value_name = "MS")]
+    max_downtime: Option<u64>,
+    /// Copy so many bytes a second while the guest runs
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    bandwidth: Option<u64>,
+}
+
+impl LimitOptions {
+    fn limits(&self) -> Limits {
+        Limits { max_downtime: self.max_downtime.map(Duration::from_millis), bandwidth: self.bandwidth }
+    }
 }
 
 #[derive(Args)]
@@ -43,14 +63,12 @@ const DEBUG: i64 = 1 << 1;
 const PLAIN: i64 = 0;
 
 fn main() -> ExitCode {
-    let Mode { save_domain, restore_domain } = Options::parse().mode;
+    let Options { mode: Mode { save_domain, restore_domain }, limits } = Options::parse();
     let mut libxl = Libxl;
     let ended = match (save_domain.as_deref(), restore_domain.as_deref()) {
-        (Some(&[stream, _, domid, flags, callbacks, kind]), _) => {
-            save(&mut libxl, stream, domid, flags, callbacks, kind)
-        }
+        (Some(args), _) => save(&mut libxl, args, limits.limits()),
         (_, Some(args)) => restore(&mut libxl, args),
-        _ => Err(Error::State("the arguments are not those of libxl".into())),
+        _ => Err(not_libxls()),
     };
     // An answer other than 0, or none, means that libxl is not there any more.
     match libxl.complete(ended) {
@@ -59,14 +77,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn save(libxl: &mut Libxl, stream: i64, domid: i64, flags: i64, callbacks: i64, kind: i64) -> Result<(), Error> {
+fn not_libxls() -> Error {
+    Error::State("the arguments are not those of libxl".into())
+}
+
+fn save(libxl: &mut Libxl, args: &[i64], limits: Limits) -> Result<(), Error> {
     libxl.log(level::DEBUG, "starting save");
+    let &[stream, _, domid, flags, callbacks, kind] = args else { return Err(not_libxls()) };
     if kind != PLAIN {
         return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
     }
     let stream = stream_fd(stream)?;
     stop_writing_on_sigterm(&stream)?;
-    let options = SaveOptions { domid: domain(domid)?, live: flags & LIVE != 0, verify: flags & DEBUG != 0 };
+    let options = SaveOptions { domid: domain(domid)?, live: flags & LIVE != 0, verify: flags & DEBUG != 0, limits };
     let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
     migrate::save(&open_xen_and_nothing_more()?, stream.as_fd(), options, &mut control)
 }
@@ -74,7 +97,7 @@ fn save(libxl: &mut Libxl, stream: i64, domid: i64, flags: i64, callbacks: i64, 
 fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
     libxl.log(level::DEBUG, "starting restore");
     let &[stream, _, domid, store_port, store_domain, console_port, console_domain, callbacks, kind] = args else {
-        return Err(Error::State("the arguments are not those of libxl".into()));
+        return Err(not_libxls());
     };
     let restored = restore_stream(libxl, stream, kind, callbacks, || {
         Ok(RestoreOptions {

@@ -1,5 +1,6 @@
 //! Pages of a guest into PAGE_DATA records.
 
+use super::policy::Pace;
 use super::save::SaveControl;
 use super::{During, Result};
 use crate::buffer::Buffer;
@@ -10,6 +11,7 @@ use crate::stream::{PageData, PageType, PfnEntry, RecordHeader, RecordType};
 use crate::types::{PAGE_SIZE, Pfn};
 use crate::{DomId, Xc};
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 /// How many records' pages are mapped and written at once: mapping costs the same three calls for one as for eight.
 const RECORDS_AT_ONCE: usize = 8;
@@ -30,6 +32,8 @@ pub(super) struct MemoryOut<'a> {
     type_buffer: Buffer<'a, u64>,
     /// Pages that could not be sent as they were; to be sent again once the guest stands still.
     deferred: Vec<u64>,
+    /// How fast to send, and since when.
+    pace: Option<(Pace, Instant)>,
 }
 
 /// Records that are ready but for their pages.
@@ -43,7 +47,12 @@ struct Batch {
 impl<'a> MemoryOut<'a> {
     pub(super) fn new(xc: &'a Xc, domid: DomId, out: BorrowedFd<'a>) -> Result<MemoryOut<'a>> {
         let type_buffer = xc.page_type_buffer().during("making room for page types")?;
-        Ok(MemoryOut { xc, domid, out, type_buffer, deferred: Vec::new() })
+        Ok(MemoryOut { xc, domid, out, type_buffer, deferred: Vec::new(), pace: None })
+    }
+
+    /// From here on keeps to so many bytes a second; `None`: as fast as it can.
+    pub(super) fn set_bandwidth(&mut self, bytes_per_second: Option<u64>) {
+        self.pace = bytes_per_second.map(|limit| (Pace::new(limit), Instant::now()));
     }
 
     /// Sends these pages, `total` of them as far as is known.
@@ -58,16 +67,28 @@ impl<'a> MemoryOut<'a> {
         let mut pages = pages.peekable();
         let mut batch = Batch::default();
         let mut done = 0;
+        let (pages_at_once, records_at_once) = match self.pace {
+            Some(_) => (Pace::PAGES, 1),
+            None => (BATCH_MAX, RECORDS_AT_ONCE),
+        };
         while pages.peek().is_some() {
-            let pfns: Vec<u64> = pages.by_ref().take(BATCH_MAX).collect();
+            let pfns: Vec<u64> = pages.by_ref().take(pages_at_once).collect();
             self.add(guest, &pfns, &mut batch)?;
             done += pfns.len() as u64;
-            if batch.records.len() == RECORDS_AT_ONCE || pages.peek().is_none() {
+            if batch.records.len() == records_at_once || pages.peek().is_none() {
+                let sent = batch.frames.len();
                 self.write(guest, std::mem::take(&mut batch))?;
                 control.progress(what, done.min(total), total);
+                self.keep_pace(sent);
             }
         }
         Ok(())
+    }
+
+    fn keep_pace(&mut self, pages: usize) {
+        if let Some((pace, since)) = &mut self.pace {
+            std::thread::sleep(pace.pause(pages, since.elapsed()));
+        }
     }
 
     /// The pages that [`Self::send`] put off.

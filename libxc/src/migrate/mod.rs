@@ -6,11 +6,13 @@
 mod hvm;
 mod memory_in;
 mod memory_out;
+mod policy;
 pub mod protocol;
 mod pv;
 pub mod restore;
 pub mod save;
 
+pub use policy::Limits;
 pub use restore::{RestoreControl, RestoreOptions, Restored, restore};
 pub use save::{SaveControl, SaveOptions, save};
 

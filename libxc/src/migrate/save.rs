@@ -1,6 +1,7 @@
 //! Saving: the guest's state from Xen into a stream, while it runs or once it is suspended.
 
 use super::memory_out::{GuestFrames, MemoryOut};
+use super::policy::{Limits, Next, Round, Rounds};
 use super::pv::save::PvGuest;
 use super::{During, Error, Result, hvm};
 use crate::domain::{DomainFlags, ShutdownReason};
@@ -11,11 +12,7 @@ use crate::stream::{DomainHeader, GuestKind, ImageHeader, RecordType, record};
 use crate::{DomId, Xc};
 use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
-
-/// When a live save stops copying beside the running guest: after this many rounds.
-const ROUNDS_MAX: u32 = 5;
-/// Or when a round left fewer pages than this written.
-const DIRTY_ENOUGH: u64 = 50;
+use std::time::Instant;
 
 /// What to save, and how.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +23,8 @@ pub struct SaveOptions {
     pub live: bool,
     /// Send all memory again at the end, for the receiver to compare.
     pub verify: bool,
+    /// What copying beside the running guest has to keep to.
+    pub limits: Limits,
 }
 
 /// What a save needs from the rest of the toolstack.
@@ -170,23 +169,38 @@ impl Save<'_> {
         let domid = self.options.domid;
         let mut dirty = DirtyBitmap::full(self.xc, pages).during("making room for the log of written pages")?;
         let mut memory = MemoryOut::new(self.xc, domid, self.out)?;
+        memory.set_bandwidth(self.options.limits.bandwidth);
+        let mut rounds = Rounds::new(self.options.limits);
         let mut to_send = pages;
-        let mut round = 0;
-        while round < ROUNDS_MAX && to_send >= DIRTY_ENOUGH {
-            let what = format!("Frames iteration {round}");
-            memory.send(&self.guest, dirty.iter(), to_send, &what, self.control)?;
+        loop {
+            let (number, began) = (rounds.number(), Instant::now());
+            memory.send(&self.guest, dirty.iter(), to_send, &format!("Frames iteration {number}"), self.control)?;
             self.check_p2m()?;
             let stats = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
-            to_send = stats.dirty.into();
-            round += 1;
+            let round = Round { sent: to_send, took: began.elapsed(), dirty: stats.dirty.into() };
+            self.control.progress(&format!("Written during iteration {number}"), round.dirty, pages);
+            to_send = round.dirty;
+            match rounds.after(round) {
+                Next::Round => {}
+                Next::Suspend => break,
+                Next::GiveUp(why) => return Err(Error::State(why)),
+            }
         }
+        // While the guest stands still nothing waits.
+        memory.set_bandwidth(None);
         // What the last look told is not sent yet: it joins what is written until the guest stands still.
         let unsent: Vec<u64> = dirty.iter().chain(memory.take_deferred()).collect();
         self.suspend()?;
         let stats = self.xc.take_dirty(domid, &mut dirty, true).during("reading the log of written pages")?;
         unsent.iter().for_each(|&page| dirty.set(page));
         let total = unsent.len() as u64 + u64::from(stats.dirty);
-        memory.send(&self.guest, dirty.iter(), total, &format!("Frames iteration {round}"), self.control)?;
+        memory.send(
+            &self.guest,
+            dirty.iter(),
+            total,
+            &format!("Frames iteration {}", rounds.number()),
+            self.control,
+        )?;
         self.check_p2m()?;
         if self.options.verify {
             self.record(RecordType::Verify, &[])?;

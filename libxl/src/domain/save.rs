@@ -9,6 +9,7 @@ use crate::save_helper::{self, Questions};
 use crate::stream::{RecordHeader, RecordType, StreamHeader};
 use crate::types::DomainType;
 use libxc::DomId;
+use libxc::migrate::Limits;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,6 +26,8 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Give up if it is not done within this time.
     pub time_limit: Option<Duration>,
+    /// What copying beside the running guest has to keep to. Stock's save helper knows no limits.
+    pub limits: Limits,
 }
 
 /// Bits of the helper's `XCFLAGS` (xenguest.h).
@@ -97,11 +100,16 @@ fn stream(
     to.write_all(&record(RecordType::End)).context(write)
 }
 
-/// What the helper is told: no back channel, the domain, flags, questions, an ordinary stream.
-fn arguments(domid: DomId, options: Options) -> [String; 5] {
+/// What the helper is told: no back channel, the domain, flags, questions, an ordinary stream; limits if there are any.
+fn arguments(domid: DomId, options: Options) -> Vec<String> {
     let flag = |set: bool, flag: u32| if set { flag } else { 0 };
     let flags = flag(options.live, XCFLAGS_LIVE) | flag(options.verify, XCFLAGS_DEBUG);
-    ["-1".into(), domid.to_string(), flags.to_string(), CALLBACKS.to_string(), "0".into()]
+    let limits = [
+        options.limits.max_downtime.map(|limit| format!("--max-downtime={}", limit.as_millis())),
+        options.limits.bandwidth.map(|limit| format!("--bandwidth={limit}")),
+    ];
+    let stocks = ["-1".into(), domid.to_string(), flags.to_string(), CALLBACKS.to_string(), "0".into()];
+    stocks.into_iter().chain(limits.into_iter().flatten()).collect()
 }
 
 /// A record without a body.
@@ -150,6 +158,9 @@ mod tests {
     fn the_helpers_arguments_are_those_of_stock_libxl() {
         // --save-domain 14 11 1 0 136 0, seen with stock; the back channel is used by COLO only.
         assert_eq!(arguments(DomId(1), Options::default()), ["-1", "1", "0", "136", "0"]);
+        let limits = Limits { max_downtime: Some(Duration::from_millis(300)), bandwidth: Some(9) };
+        let limited = arguments(DomId(7), Options { limits, ..Options::default() });
+        assert_eq!(limited[5..], ["--max-downtime=300", "--bandwidth=9"]);
         assert_eq!(arguments(DomId(7), Options { live: true, verify: true, ..Options::default() })[2], "3");
     }
 }

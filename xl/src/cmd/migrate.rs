@@ -11,6 +11,7 @@ use crate::saved::{self, Saved, Taken};
 use crate::session::Session;
 use clap::Args;
 use libxc::DomId;
+use libxc::migrate::Limits;
 use libxl::compressor::Compression;
 use libxl::domain::restore::Stream;
 use libxl::domain::{self, control, info, name, save, suspend};
@@ -49,6 +50,12 @@ pub(crate) struct Migrate {
     /// Give up if the guest is not copied within so many seconds; it runs on here
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
+    /// Suspend the guest only once copying the rest takes at most so many ms; if that never comes it runs on here
+    #[arg(long, value_name = "MS")]
+    max_downtime: Option<u32>,
+    /// Copy at most so many megabytes (10^6 bytes) a second while the guest runs
+    #[arg(long, value_name = "MB/S", value_parser = clap::value_parser!(u32).range(1..))]
+    bandwidth: Option<u32>,
     #[command(flatten)]
     format: Format,
     /// Check every page, and say very much
@@ -76,10 +83,8 @@ impl Run for Migrate {
         let sent = line.expect(BANNER).map_err(Failure::from).and_then(|()| {
             saved::write(&line.to, "migration stream", &config, self.compress.is_some())?;
             let mut progress = Progress::in_format(&self.format);
-            let time_limit = self.timeout.map(|seconds| Duration::from_secs(seconds.into()));
-            let options = save::Options { live: true, verify: self.debug, compression: self.compress, time_limit };
             let mut show = |what: &str, done, total| progress.show(what, done, total);
-            Ok(save(ctx, domid, line.to.as_fd(), options, &mut show)?)
+            Ok(save(ctx, domid, line.to.as_fd(), self.options(), &mut show)?)
         });
         let ended = sent.and_then(|()| handover::hand_over(&mut line, &mut Here { ctx, domid, name }));
         drop(line);
@@ -89,6 +94,15 @@ impl Run for Migrate {
 }
 
 impl Migrate {
+    fn options(&self) -> save::Options {
+        let limits = Limits {
+            max_downtime: self.max_downtime.map(|ms| Duration::from_millis(ms.into())),
+            bandwidth: self.bandwidth.map(|megabytes| u64::from(megabytes) * 1_000_000),
+        };
+        let time_limit = self.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+        save::Options { live: true, verify: self.debug, compression: self.compress, time_limit, limits }
+    }
+
     /// The shell command that runs the receiver, byte for byte stock xl's.
     fn rune(&self, globals: &Globals) -> String {
         if self.transport.is_empty() {

@@ -81,6 +81,16 @@ struct Event<'a> {
     round: Option<u32>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     measure: Option<Measure>,
+    /// After such a pass: what the guest has written meanwhile.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    dirty: Option<Dirty>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Dirty {
+    dirty_pages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dirty_pages_per_second: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -104,23 +114,24 @@ struct Meter {
 impl Meter {
     /// What to tell now, if anything: steps that begin or end, and others from time to time.
     fn look<'a>(&mut self, now: Instant, step: &'a str, done: u64, total: u64) -> Option<Event<'a>> {
+        if let Some(round) = number_after(step, "Written during iteration ") {
+            let rate = self.began.and_then(|(began, _)| rate(done, now.duration_since(began)));
+            let dirty = Dirty { dirty_pages: done, dirty_pages_per_second: rate };
+            return Some(Event { step, round: Some(round), measure: None, dirty: Some(dirty) });
+        }
         if self.step != step {
             *self = Meter { step: step.to_owned(), began: Some((now, done)), told: None };
         }
         let due = self.told.is_none_or(|told| now.duration_since(told) >= EVERY) || done == total;
         due.then(|| {
             self.told = Some(now);
-            let round = step.strip_prefix("Frames iteration ").and_then(|round| round.parse().ok());
-            Event { step, round, measure: (total > 0).then(|| self.measure(now, done, total)) }
+            let round = number_after(step, "Frames iteration ");
+            Event { step, round, measure: (total > 0).then(|| self.measure(now, done, total)), dirty: None }
         })
     }
 
     fn measure(&self, now: Instant, done: u64, total: u64) -> Measure {
-        let rate = self.began.and_then(|(began, from)| {
-            let millis = now.duration_since(began).as_millis();
-            let pages = u128::from(done.saturating_sub(from)) * 1000;
-            u64::try_from(pages.checked_div(millis)?).ok().filter(|rate| *rate > 0)
-        });
+        let rate = self.began.and_then(|(began, from)| rate(done.saturating_sub(from), now.duration_since(began)));
         let left = total.saturating_sub(done);
         Measure {
             done_pages: done,
@@ -131,7 +142,20 @@ impl Meter {
     }
 }
 
+/// So many pages in this time, a second; none where that cannot be told.
+fn rate(pages: u64, time: Duration) -> Option<u64> {
+    let rate = (u128::from(pages) * 1000).checked_div(time.as_millis())?;
+    u64::try_from(rate).ok().filter(|rate| *rate > 0)
+}
+
+fn number_after(step: &str, words: &str) -> Option<u32> {
+    step.strip_prefix(words)?.parse().ok()
+}
+
 fn line(event: &Event<'_>) -> String {
+    if let Some(Dirty { dirty_pages, dirty_pages_per_second: rate }) = event.dirty {
+        return format!("{}: {dirty_pages} pages, {} pages/s", event.step, rate.unwrap_or_default());
+    }
     let Some(measure) = &event.measure else { return event.step.to_owned() };
     let Measure { done_pages: done, total_pages: total, .. } = *measure;
     let percent = u128::from(done) * 100 / u128::from(total);
@@ -164,6 +188,12 @@ mod tests {
              \"pages_per_second\":500,\"remaining_seconds\":6}"
         );
         assert!(meter.look(at(start, 2001), "Frames iteration 2", 5000, 5000).is_some(), "the end is told");
+        let dirty = meter.look(at(start, 4000), "Written during iteration 2", 800, 5000).unwrap();
+        assert_eq!(line(&dirty), "Written during iteration 2: 800 pages, 200 pages/s");
+        assert_eq!(
+            serde_json::to_string(&dirty).unwrap(),
+            "{\"step\":\"Written during iteration 2\",\"round\":2,\"dirty_pages\":800,\"dirty_pages_per_second\":200}"
+        );
     }
 
     #[test]
