@@ -10,9 +10,9 @@ use libxl::domain::{info, sched};
 use libxl::host::{cpupool, sched as schedulers};
 use libxl::types::{DomainSchedParams, Scheduler};
 
-/// `xl sched-credit`.
+/// The share of a domain under the credit schedulers.
 #[derive(Args)]
-pub(crate) struct Credit {
+struct Share {
     /// Name or number of the domain to show or change
     #[arg(short, long)]
     domain: Option<String>,
@@ -22,6 +22,26 @@ pub(crate) struct Credit {
     /// The most it may use, in per cent of a CPU; 0 for no limit
     #[arg(short, long)]
     cap: Option<i32>,
+}
+
+impl Share {
+    /// Whether anything is said of a domain.
+    fn is_of_domain(&self) -> bool {
+        self.domain.is_some() || self.weight.is_some() || self.cap.is_some()
+    }
+
+    /// Changes a domain's share, or shows those there are.
+    fn run(&self, session: &Session, sched: Scheduler, of_pool: Option<String>) -> Result<(), Failure> {
+        let share = DomainSchedParams { sched, weight: self.weight, cap: self.cap, ..DomainSchedParams::default() };
+        domains(session, sched, self.domain.as_deref(), share, of_pool)
+    }
+}
+
+/// `xl sched-credit`.
+#[derive(Args)]
+pub(crate) struct Credit {
+    #[command(flatten)]
+    share: Share,
     /// Show or change the scheduler's own parameters
     #[arg(short, long)]
     schedparam: bool,
@@ -42,22 +62,15 @@ pub(crate) struct Credit {
 impl Run for Credit {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let scheduler = Scheduler::Credit;
-        let of_domain = self.weight.is_some() || self.cap.is_some();
         let of_pool = self.tslice_ms.is_some() || self.ratelimit_us.is_some() || self.migration_delay_us.is_some();
-        if (self.cpupool.is_some() || self.schedparam) && (self.domain.is_some() || of_domain) {
+        if (self.cpupool.is_some() || self.schedparam) && self.share.is_of_domain() {
             return Err(Failure::new(1, "-p and -s are of a CPU pool: they do not go with a domain's -d, -w and -c"));
         }
         if of_pool && !self.schedparam {
             return Err(Failure::new(1, "-t, -r and -m need -s"));
         }
         if !self.schedparam {
-            return domains(
-                session,
-                scheduler,
-                self.domain.as_deref(),
-                share(scheduler, self.weight, self.cap),
-                self.cpupool,
-            );
+            return self.share.run(session, scheduler, self.cpupool);
         }
         let (pool, name) = pool(session, self.cpupool.as_deref())?;
         if !of_pool {
@@ -78,15 +91,8 @@ impl Run for Credit {
 /// `xl sched-credit2`.
 #[derive(Args)]
 pub(crate) struct Credit2 {
-    /// Name or number of the domain to show or change
-    #[arg(short, long)]
-    domain: Option<String>,
-    /// Its share of CPU time against the others
-    #[arg(short, long)]
-    weight: Option<i32>,
-    /// The most it may use, in per cent of a CPU; 0 for no limit
-    #[arg(short, long)]
-    cap: Option<i32>,
+    #[command(flatten)]
+    share: Share,
     /// Show or change the scheduler's own parameters
     #[arg(short, long)]
     schedparam: bool,
@@ -101,17 +107,11 @@ pub(crate) struct Credit2 {
 impl Run for Credit2 {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let scheduler = Scheduler::Credit2;
-        if self.cpupool.is_some() && (self.domain.is_some() || self.weight.is_some() || self.cap.is_some()) {
+        if self.cpupool.is_some() && self.share.is_of_domain() {
             return Err(Failure::new(1, "-p is of a CPU pool: it does not go with a domain's -d, -w and -c"));
         }
         if !self.schedparam {
-            return domains(
-                session,
-                scheduler,
-                self.domain.as_deref(),
-                share(scheduler, self.weight, self.cap),
-                self.cpupool,
-            );
+            return self.share.run(session, scheduler, self.cpupool);
         }
         let (pool, name) = pool(session, self.cpupool.as_deref())?;
         match self.ratelimit_us {
@@ -160,10 +160,6 @@ impl Run for Rtds {
         };
         domains(session, Scheduler::Rtds, self.domain.as_deref(), share, self.cpupool)
     }
-}
-
-fn share(sched: Scheduler, weight: Option<i32>, cap: Option<i32>) -> DomainSchedParams {
-    DomainSchedParams { sched, weight, cap, ..DomainSchedParams::default() }
 }
 
 /// Changes one domain's share, shows it, or shows those of all domains under this scheduler, pool by pool.

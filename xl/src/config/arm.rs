@@ -104,7 +104,7 @@ pub(crate) fn virtio(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<De
             }
             _ => {
                 let mut shared = false;
-                items::boolean_of(value, &mut shared);
+                items::boolean_of(value, 0, &mut shared, diagnostics);
                 device.grant_usage = shared.into();
             }
         }

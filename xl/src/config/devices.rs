@@ -26,7 +26,7 @@ pub(crate) fn vtpm_parameter(token: Text<'_>, vtpm: &mut DeviceVtpm, diagnostics
 /// A virtual TPM: its backend is required.
 pub(crate) fn vtpm(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<DeviceVtpm> {
     let mut vtpm = DeviceVtpm::default();
-    if !items::tokens(spec).all(|token| vtpm_parameter(token, &mut vtpm, diagnostics)) {
+    if !items::pairs_of(spec, diagnostics).into_iter().all(|token| vtpm_parameter(token, &mut vtpm, diagnostics)) {
         return None;
     }
     if vtpm.backend_domname.is_none() {
@@ -52,7 +52,7 @@ pub(crate) fn uuid(value: Text<'_>, diagnostics: &mut Diagnostics) -> Option<Uui
 pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> Option<DeviceP9> {
     let mut p9 = DeviceP9::default();
     let mut limit = None;
-    for token in items::tokens(spec) {
+    for token in items::pairs_of(spec, diagnostics) {
         let (key, value) = items::pair(token, "a 9pfs share", keys::P9, diagnostics)?;
         let text = || Some(value.text.to_string());
         match key {
@@ -70,7 +70,7 @@ pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> 
             "max-space" => p9.max_space = items::decimal(value, diagnostics)?,
             "max-files" => p9.max_files = items::decimal(value, diagnostics)?,
             "max-open-files" => p9.max_open_files = items::decimal(value, diagnostics)?,
-            _ => boolean_of(value, &mut p9.auto_delete),
+            _ => boolean_of(value, 0, &mut p9.auto_delete, diagnostics),
         }
         if matches!(key, "max-space" | "max-files" | "max-open-files" | "auto-delete") {
             limit = Some(token);
@@ -97,12 +97,7 @@ pub(crate) fn p9(spec: Text<'_>, guest: &str, diagnostics: &mut Diagnostics) -> 
 /// A PV calls interface.
 pub(crate) fn pvcalls(spec: Text<'_>, diagnostics: &mut Diagnostics) -> Option<DevicePvcallsif> {
     let mut pvcalls = DevicePvcallsif::default();
-    for token in items::tokens(spec) {
-        if !token.text.contains('=') {
-            let message = format!("`{}' is no key=value: it and what follows it", token.text);
-            diagnostics.ignored(token.span, message).help("write backend=DOMAIN");
-            break;
-        }
+    for token in items::pairs_of(spec, diagnostics) {
         let (_, value) = items::pair(token, "a PV calls interface", keys::PVCALLS, diagnostics)?;
         pvcalls.backend_domname = Some(value.text.to_string());
     }
@@ -114,7 +109,7 @@ pub(crate) fn vdispl_parameter(token: Text<'_>, vdispl: &mut DeviceVdispl, diagn
     let Some((key, value)) = items::pair(token, "a virtual display", keys::VDISPL, diagnostics) else { return false };
     match key {
         "backend" => vdispl.backend_domname = Some(value.text.to_string()),
-        "be-alloc" => boolean_of(value, &mut vdispl.be_alloc),
+        "be-alloc" => boolean_of(value, 0, &mut vdispl.be_alloc, diagnostics),
         _ => {
             let mut connectors = Vec::new();
             for connector in value.tokens(&[';']) {
@@ -167,16 +162,16 @@ pub(crate) fn vkb_parameter(token: Text<'_>, vkb: &mut DeviceVkb, diagnostics: &
         "backend" => vkb.backend_domname = Some(value.text.to_string()),
         "backend-type" => return items::choice(value, "backend-type", &mut vkb.backend_type, diagnostics),
         "unique-id" => vkb.unique_id = Some(value.text.to_string()),
-        "feature-disable-keyboard" => boolean_of(value, &mut vkb.feature_disable_keyboard),
-        "feature-disable-pointer" => boolean_of(value, &mut vkb.feature_disable_pointer),
-        "feature-abs-pointer" => boolean_of(value, &mut vkb.feature_abs_pointer),
-        "feature-raw-pointer" => boolean_of(value, &mut vkb.feature_raw_pointer),
-        "feature-multi-touch" => boolean_of(value, &mut vkb.feature_multi_touch),
-        "multi-touch-width" => return number_of(value, &mut vkb.multi_touch_width, diagnostics),
-        "multi-touch-height" => return number_of(value, &mut vkb.multi_touch_height, diagnostics),
-        "multi-touch-num-contacts" => return number_of(value, &mut vkb.multi_touch_num_contacts, diagnostics),
-        "width" => return number_of(value, &mut vkb.width, diagnostics),
-        _ => return number_of(value, &mut vkb.height, diagnostics),
+        "feature-disable-keyboard" => boolean_of(value, 0, &mut vkb.feature_disable_keyboard, diagnostics),
+        "feature-disable-pointer" => boolean_of(value, 0, &mut vkb.feature_disable_pointer, diagnostics),
+        "feature-abs-pointer" => boolean_of(value, 0, &mut vkb.feature_abs_pointer, diagnostics),
+        "feature-raw-pointer" => boolean_of(value, 0, &mut vkb.feature_raw_pointer, diagnostics),
+        "feature-multi-touch" => boolean_of(value, 0, &mut vkb.feature_multi_touch, diagnostics),
+        "multi-touch-width" => return number_of(value, 0, &mut vkb.multi_touch_width, diagnostics),
+        "multi-touch-height" => return number_of(value, 0, &mut vkb.multi_touch_height, diagnostics),
+        "multi-touch-num-contacts" => return number_of(value, 0, &mut vkb.multi_touch_num_contacts, diagnostics),
+        "width" => return number_of(value, 0, &mut vkb.width, diagnostics),
+        _ => return number_of(value, 0, &mut vkb.height, diagnostics),
     }
     true
 }

@@ -6,6 +6,7 @@ use super::keys;
 use super::number;
 use super::source::{Span, Text};
 use libxl::types::{DeviceDisk, DiskBackend, DiskFormat, DiskSpecification};
+use std::fmt::Display;
 
 /// The disk that the specifications describe together: one in a file, one or more on a command line.
 ///
@@ -96,11 +97,12 @@ impl Parser<'_> {
                 self.grant_usage = Some(key.span);
                 self.set_grant_usage(value);
             }
-            "colo-port" => match number::atoi(value.text) {
-                0 => {
-                    self.error(value.span, "colo-port has to be a port number");
+            "colo-port" => match number::leading(value.text, 10).and_then(|port| i32::try_from(port.value).ok()) {
+                None | Some(0) => {
+                    let message = format!("colo-port is a port number, not `{}'", value.text);
+                    self.error(value.span, message).help("ports are 1 to 65535");
                 }
-                port => self.disk.colo_port = port,
+                Some(port) => self.disk.colo_port = port,
             },
             unknown => {
                 if keys::DISK.contains(&(unknown, keys::Shape::Word)) {
@@ -203,26 +205,46 @@ impl Parser<'_> {
         }
     }
 
-    fn set_format(&mut self, value: Text<'_>) {
-        let format = match value.text {
-            "" | "raw" => DiskFormat::Raw,
-            "qcow" => DiskFormat::Qcow,
-            "qcow2" => DiskFormat::Qcow2,
-            "vhd" => DiskFormat::Vhd,
-            "empty" => DiskFormat::Empty,
-            "qed" => DiskFormat::Qed,
-            unknown => {
-                self.error(value.span, format!("unknown format `{unknown}'"))
-                    .help("in order: target,format,vdev,access; the formats are raw, qcow, qcow2, vhd, qed and empty");
-                return;
-            }
+    /// Sets a word out of several, which may be said again but not changed.
+    fn choose<T: Copy + Default + PartialEq + Display>(
+        &mut self,
+        value: Text<'_>,
+        what: &str,
+        words: &[(&str, T)],
+        help: &str,
+        field: fn(&mut DeviceDisk) -> &mut T,
+    ) {
+        let Some((_, chosen)) = words.iter().find(|(word, _)| *word == value.text) else {
+            self.error(value.span, format!("unknown {what} `{}'", value.text)).help(help);
+            return;
         };
-        if self.disk.format != DiskFormat::Unknown && self.disk.format != format {
-            let message = format!("the format is already {}", self.disk.format);
+        let field = field(&mut self.disk);
+        if *field != T::default() && field != chosen {
+            let message = format!("the {what} is already {field}");
             self.error(value.span, message);
         } else {
-            self.disk.format = format;
+            *field = *chosen;
         }
+    }
+
+    fn set_format(&mut self, value: Text<'_>) {
+        use DiskFormat::{Empty, Qcow, Qcow2, Qed, Raw, Vhd};
+        let words =
+            [("", Raw), ("raw", Raw), ("qcow", Qcow), ("qcow2", Qcow2), ("vhd", Vhd), ("empty", Empty), ("qed", Qed)];
+        let help = "in order: target,format,vdev,access; the formats are raw, qcow, qcow2, vhd, qed and empty";
+        self.choose(value, "format", &words, help, |disk| &mut disk.format);
+    }
+
+    fn set_backend_type(&mut self, value: Text<'_>) {
+        use DiskBackend::{Phy, Qdisk, Standalone, Tap};
+        let words = [("phy", Phy), ("tap", Tap), ("qdisk", Qdisk), ("standalone", Standalone)];
+        let help = "backends are phy, qdisk, tap and standalone";
+        self.choose(value, "backendtype", &words, help, |disk| &mut disk.backend);
+    }
+
+    fn set_specification(&mut self, value: Text<'_>) {
+        let words = [("xen", DiskSpecification::Xen), ("virtio", DiskSpecification::Virtio)];
+        self.choose(value, "specification", &words, "it is xen or virtio", |disk| &mut disk.specification);
     }
 
     fn set_device_type(&mut self, value: Text<'_>) {
@@ -245,26 +267,6 @@ impl Parser<'_> {
         }
     }
 
-    fn set_backend_type(&mut self, value: Text<'_>) {
-        let backend = match value.text {
-            "phy" => DiskBackend::Phy,
-            "tap" => DiskBackend::Tap,
-            "qdisk" => DiskBackend::Qdisk,
-            "standalone" => DiskBackend::Standalone,
-            unknown => {
-                self.error(value.span, format!("unknown backendtype `{unknown}'"))
-                    .help("backends are phy, qdisk, tap and standalone");
-                return;
-            }
-        };
-        if self.disk.backend != DiskBackend::Unknown && self.disk.backend != backend {
-            let message = format!("the backendtype is already {}", self.disk.backend);
-            self.error(value.span, message);
-        } else {
-            self.disk.backend = backend;
-        }
-    }
-
     fn set_grant_usage(&mut self, value: Text<'_>) {
         match value.text {
             "0" | "1" => self.disk.grant_usage = (value.text == "1").into(),
@@ -272,23 +274,6 @@ impl Parser<'_> {
                 self.error(value.span, format!("grant_usage cannot be `{unknown}'"))
                     .help("it is 1 for yes or 0 for no");
             }
-        }
-    }
-
-    fn set_specification(&mut self, value: Text<'_>) {
-        let specification = match value.text {
-            "xen" => DiskSpecification::Xen,
-            "virtio" => DiskSpecification::Virtio,
-            unknown => {
-                self.error(value.span, format!("unknown specification `{unknown}'")).help("it is xen or virtio");
-                return;
-            }
-        };
-        if self.disk.specification != DiskSpecification::Unknown && self.disk.specification != specification {
-            let message = format!("the specification is already {}", self.disk.specification);
-            self.error(value.span, message);
-        } else {
-            self.disk.specification = specification;
         }
     }
 

@@ -3,32 +3,34 @@
 use super::diagnostic::Diagnostics;
 use super::items;
 use super::keys;
-use super::number;
 use super::reader::Reader;
 use super::source::Text;
-use libxl::types::{DeviceVfb, HvmInfo, SdlInfo, VgaInterfaceType, VncInfo};
+use libxl::types::{DefBool, DeviceVfb, HvmInfo, SdlInfo, VgaInterfaceType, VncInfo};
 
 /// A PV frame buffer. What it does not know is told of and left out.
 pub(crate) fn vfb(spec: Text<'_>, diagnostics: &mut Diagnostics) -> DeviceVfb {
     let mut vfb = DeviceVfb::default();
-    for token in items::tokens(spec) {
-        let Some((key, value)) = token.split_once('=') else {
-            diagnostics.ignored(token.span, "not key=value, and so is what follows");
-            break;
+    for token in items::pairs_of(spec, diagnostics) {
+        let Some((key, value)) = token.split_once('=') else { continue };
+        let text = || Some(value.text.to_string());
+        let mut switch = |field: &mut DefBool| {
+            let mut on = false;
+            items::boolean_of(value, 10, &mut on, diagnostics);
+            *field = on.into();
         };
-        let text = Some(value.text.to_string());
-        let on = number::atoi(value.text) != 0;
         match key.text {
-            "vnc" => vfb.vnc.enable = on.into(),
-            "vnclisten" => vfb.vnc.listen = text,
-            "vncpasswd" => vfb.vnc.passwd = text,
-            "vncdisplay" => vfb.vnc.display = number::atoi(value.text),
-            "vncunused" => vfb.vnc.findunused = on.into(),
-            "keymap" => vfb.keymap = text,
-            "sdl" => vfb.sdl.enable = on.into(),
-            "opengl" => vfb.sdl.opengl = on.into(),
-            "display" => vfb.sdl.display = text,
-            "xauthority" => vfb.sdl.xauthority = text,
+            "vnc" => switch(&mut vfb.vnc.enable),
+            "vncunused" => switch(&mut vfb.vnc.findunused),
+            "sdl" => switch(&mut vfb.sdl.enable),
+            "opengl" => switch(&mut vfb.sdl.opengl),
+            "vnclisten" => vfb.vnc.listen = text(),
+            "vncpasswd" => vfb.vnc.passwd = text(),
+            "vncdisplay" => {
+                items::number_of(value, 10, &mut vfb.vnc.display, diagnostics);
+            }
+            "keymap" => vfb.keymap = text(),
+            "display" => vfb.sdl.display = text(),
+            "xauthority" => vfb.sdl.xauthority = text(),
             unknown => {
                 diagnostics
                     .ignored(key.span, format!("a vfb has no parameter `{unknown}'"))

@@ -31,6 +31,20 @@ pub(crate) fn pair<'a>(
     None
 }
 
+/// The parameters of a specification up to one that is no `key=value`, where stock xl stops: what is lost so is told.
+pub(crate) fn pairs_of<'a>(spec: Text<'a>, diagnostics: &mut Diagnostics) -> Vec<Text<'a>> {
+    let mut found = Vec::new();
+    for token in tokens(spec) {
+        if !token.text.contains('=') {
+            let message = format!("`{}' is no key=value: it and what follows it", token.text);
+            diagnostics.ignored(token.span, message);
+            break;
+        }
+        found.push(token);
+    }
+    found
+}
+
 /// Tells that a device has no such parameter.
 pub(crate) fn unknown(key: Text<'_>, of: &str, known: &[(&'static str, Shape)], diagnostics: &mut Diagnostics) {
     let names = || known.iter().map(|(name, _)| *name);
@@ -72,14 +86,15 @@ pub(crate) fn unknown_choice<'d>(
         .help(format!("known are {}", names.join(", ")))
 }
 
-/// Sets a number, written as C writes it; text that is none is 0, as `strtoul` has it. Whether the field can hold it.
-pub(crate) fn number_of<N: TryFrom<i128>>(value: Text<'_>, field: &mut N, diagnostics: &mut Diagnostics) -> bool {
-    let leading = number::leading(value.text, 0);
-    let number = leading.map_or(0, |n| n.value);
-    if leading.is_none_or(|n| !n.rest.is_empty()) {
-        let message = format!("not a number: `{}', which is read as {number}", value.text);
-        diagnostics.warning(value.span, message);
-    }
+/// Sets a number, read as C's `strtol` does: in base 0 a prefix tells of base 8 or 16, and text that is none is 0, of
+/// which there is a warning. Whether the field can hold it.
+pub(crate) fn number_of<N: TryFrom<i128>>(
+    value: Text<'_>,
+    base: u32,
+    field: &mut N,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let number = leading(value, base, diagnostics);
     match N::try_from(number) {
         Ok(number) => {
             *field = number;
@@ -92,13 +107,28 @@ pub(crate) fn number_of<N: TryFrom<i128>>(value: Text<'_>, field: &mut N, diagno
     }
 }
 
+/// Sets a yes or no: any number but 0 is yes.
+pub(crate) fn boolean_of(value: Text<'_>, base: u32, field: &mut bool, diagnostics: &mut Diagnostics) {
+    *field = leading(value, base, diagnostics) != 0;
+}
+
+fn leading(value: Text<'_>, base: u32, diagnostics: &mut Diagnostics) -> i128 {
+    let leading = number::leading(value.text, base);
+    let number = leading.map_or(0, |n| n.value);
+    if leading.is_none_or(|n| !n.rest.trim_start().is_empty()) {
+        let message = format!("not a number: `{}', which is read as {number}", value.text);
+        diagnostics.warning(value.span, message).help("numbers are whole; yes is 1, no is 0");
+    }
+    number
+}
+
 /// A decimal number at the start of a value.
 pub(crate) fn decimal<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) -> Option<N> {
     let Some(number) = number::leading(value.text, 10) else {
         diagnostics.error(value.span, format!("not a number: `{}'", value.text));
         return None;
     };
-    let fitting = N::try_from(number.value).ok();
+    let fitting = N::try_from(number.value).ok().filter(|_| number.value >= 0);
     if fitting.is_none() {
         out_of_range::<N>(value, diagnostics);
     }
@@ -106,16 +136,44 @@ pub(crate) fn decimal<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagn
 }
 
 /// Tells that a number is none that the type can hold.
-pub(crate) fn out_of_range<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) {
+fn out_of_range<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) {
     let largest = (1..64).rev().map(|bits| (1i128 << bits) - 1).find(|number| N::try_from(*number).is_ok());
     let found = diagnostics.error(value.span, format!("{} is out of range here", value.text));
     if let Some(largest) = largest {
-        let least = if N::try_from(-1).is_ok() { -largest - 1 } else { 0 };
-        found.help(format!("it is a number from {least} to {largest}"));
+        found.help(format!("it is a number from 0 to {largest}"));
     }
 }
 
-/// Sets a yes or no: any number but 0 is yes.
-pub(crate) fn boolean_of(value: Text<'_>, field: &mut bool) {
-    *field = number::leading(value.text, 0).is_some_and(|n| n.value != 0);
+#[cfg(test)]
+mod tests {
+    use super::super::source::Span;
+    use super::*;
+
+    /// The number that a field of this type gets, and the first finding.
+    fn read<N: TryFrom<i128> + Default>(text: &str, base: u32) -> (Option<N>, Option<String>) {
+        let mut diagnostics = Diagnostics::new(false);
+        let mut field = N::default();
+        let right = number_of(Text::new(text, Span::default()), base, &mut field, &mut diagnostics);
+        (right.then_some(field), diagnostics.iter().next().map(|found| found.message.clone()))
+    }
+
+    #[test]
+    fn numbers_are_read_as_c_does_and_no_other_way_in_silence() {
+        assert_eq!(read::<u8>("0x10", 0), (Some(16), None));
+        assert_eq!(read::<u8>("010", 0), (Some(8), None));
+        assert_eq!(read::<i32>("010", 10), (Some(10), None));
+        assert_eq!(read::<i32>("0x10", 10), (Some(0), Some("not a number: `0x10', which is read as 0".into())));
+        assert_eq!(read::<u8>("yes", 0), (Some(0), Some("not a number: `yes', which is read as 0".into())));
+        assert_eq!(read::<u8>("256", 0), (None, Some("256 is out of range here".into())));
+        assert_eq!(read::<i32>("4294967296", 10).0, None);
+    }
+
+    #[test]
+    fn the_range_is_told() {
+        for (text, help) in [("256", "it is a number from 0 to 255"), ("-1", "it is a number from 0 to 255")] {
+            let mut diagnostics = Diagnostics::new(false);
+            assert_eq!(decimal::<u8>(Text::new(text, Span::default()), &mut diagnostics), None);
+            assert_eq!(diagnostics.iter().next().unwrap().help.as_deref(), Some(help));
+        }
+    }
 }

@@ -52,11 +52,6 @@ pub(crate) fn whole(text: &str, base: u32) -> Option<i64> {
     leading(text, base).filter(|n| n.rest.is_empty()).and_then(|n| i64::try_from(n.value).ok())
 }
 
-/// `atoi(3)`: the decimal number at the start of `text`, 0 if there is none; out of range it is clipped.
-pub(crate) fn atoi(text: &str) -> i32 {
-    leading(text, 10).map_or(0, |n| n.value.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,10 +66,5 @@ mod tests {
         }
         assert_eq!(leading("3f8-3ff", 16), Some(Leading { value: 0x3f8, rest: "-3ff" }));
         assert_eq!(leading("0xg", 16), Some(Leading { value: 0, rest: "xg" }));
-    }
-
-    #[test]
-    fn atoi_is_lenient() {
-        assert_eq!((atoi("12abc"), atoi("abc"), atoi("-3"), atoi("99999999999")), (12, 0, -3, i32::MAX));
     }
 }

@@ -1,6 +1,7 @@
 //! Host PCI devices, `[D:]B:D.F[@vslot],key=value...`, and reserved device memory (xl-pci-configuration(5)).
 
 use super::diagnostic::{Diagnostics, FAILED};
+use super::items;
 use super::keys;
 use super::number;
 use super::source::Text;
@@ -14,7 +15,7 @@ const ALL_FUNCTIONS: u32 = !0;
 
 /// Takes the specification into a device that has the options for all of them. Whether it was right.
 pub(crate) fn parse(spec: Text<'_>, pci: &mut DevicePci, diagnostics: &mut Diagnostics) -> bool {
-    match read(spec, pci) {
+    match read(spec, pci, diagnostics) {
         Ok(()) => true,
         Err(e) => {
             let found = diagnostics.error(e.place.span, format!("{} in the PCI device `{}'", e.message, spec.text));
@@ -41,7 +42,7 @@ fn wrong<'a>(place: Text<'a>, message: impl Into<String>, help: &'static str) ->
 
 const BDF_HELP: &str = "an address is [DDDD:]BB:DD.F in hex, F up to 7 or * for all functions, as 0000:01:00.0";
 
-fn read<'a>(spec: Text<'a>, pci: &mut DevicePci) -> Result<(), Wrong<'a>> {
+fn read<'a>(spec: Text<'a>, pci: &mut DevicePci, diagnostics: &mut Diagnostics) -> Result<(), Wrong<'a>> {
     let mut has_address = false;
     let mut rest = spec;
     if let Some(after) = bdf(spec, pci) {
@@ -62,7 +63,7 @@ fn read<'a>(spec: Text<'a>, pci: &mut DevicePci) -> Result<(), Wrong<'a>> {
             return Err(wrong(rest, format!("unexpected `{}'", rest.text), help));
         };
         let (value, next) = after.split_once(',').unwrap_or((after, after.from(after.text.len())));
-        option(key, value, pci, &mut has_address)?;
+        has_address |= option(key, value, pci, diagnostics)?;
         rest = next;
     }
     match (has_address, pci.name.is_some()) {
@@ -72,19 +73,25 @@ fn read<'a>(spec: Text<'a>, pci: &mut DevicePci) -> Result<(), Wrong<'a>> {
     }
 }
 
-fn option<'a>(key: Text<'a>, value: Text<'a>, pci: &mut DevicePci, has_address: &mut bool) -> Result<(), Wrong<'a>> {
+/// Takes one option into the device. Whether it was its address.
+fn option<'a>(
+    key: Text<'a>,
+    value: Text<'a>,
+    pci: &mut DevicePci,
+    diagnostics: &mut Diagnostics,
+) -> Result<bool, Wrong<'a>> {
     match key.text {
         "bdf" => {
             bdf(value, pci).ok_or_else(|| wrong(value, "no address", BDF_HELP))?;
-            *has_address = true;
+            return Ok(true);
         }
         "vslot" => {
             virtual_slot(value, pci).ok_or_else(|| wrong(value, "no virtual slot", SLOT_HELP))?;
         }
-        "permissive" => pci.permissive = number::atoi(value.text) != 0,
-        "msitranslate" => pci.msitranslate = number::atoi(value.text) != 0,
-        "seize" => pci.seize = number::atoi(value.text) != 0,
-        "power_mgmt" => pci.power_mgmt = number::atoi(value.text) != 0,
+        "permissive" => items::boolean_of(value, 10, &mut pci.permissive, diagnostics),
+        "msitranslate" => items::boolean_of(value, 10, &mut pci.msitranslate, diagnostics),
+        "seize" => items::boolean_of(value, 10, &mut pci.seize, diagnostics),
+        "power_mgmt" => items::boolean_of(value, 10, &mut pci.power_mgmt, diagnostics),
         "rdm_policy" => {
             pci.rdm_policy = value.text.parse().map_err(|_| Wrong {
                 status: FAILED,
@@ -97,7 +104,7 @@ fn option<'a>(key: Text<'a>, value: Text<'a>, pci: &mut DevicePci, has_address: 
             return Err(Wrong { is_unknown_option: true, ..wrong });
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 const SLOT_HELP: &str = "a virtual slot is a hexadecimal number up to 1f";

@@ -3,7 +3,6 @@
 use super::diagnostic::Diagnostics;
 use super::items::{self, number_of};
 use super::keys;
-use super::number;
 use super::source::Text;
 use libxl::types::{DeviceUsbctrl, DeviceUsbdev, UsbDevice, UsbHostdev, UsbdevType};
 
@@ -11,11 +10,10 @@ use libxl::types::{DeviceUsbctrl, DeviceUsbdev, UsbDevice, UsbHostdev, UsbdevTyp
 pub(crate) fn controller(token: Text<'_>, usbctrl: &mut DeviceUsbctrl, diagnostics: &mut Diagnostics) -> bool {
     let Some((key, value)) = items::pair(token, "a USB controller", keys::USBCTRL, diagnostics) else { return false };
     match key {
-        "type" => return items::choice(value, "type of USB controller", &mut usbctrl.type_, diagnostics),
-        "version" => usbctrl.version = number::atoi(value.text),
-        _ => usbctrl.ports = number::atoi(value.text),
+        "type" => items::choice(value, "type of USB controller", &mut usbctrl.type_, diagnostics),
+        "version" => number_of(value, 10, &mut usbctrl.version, diagnostics),
+        _ => number_of(value, 10, &mut usbctrl.ports, diagnostics),
     }
-    true
 }
 
 /// Takes one `key=value` into a host device. Whether it was right.
@@ -28,19 +26,15 @@ pub(crate) fn device(token: Text<'_>, usbdev: &mut DeviceUsbdev, diagnostics: &m
             let mut kind = UsbdevType::Hostdev;
             items::choice(value, "type of USB device", &mut kind, diagnostics)
         }
-        "hostbus" => number_of(value, &mut host.hostbus, diagnostics),
-        "hostaddr" => number_of(value, &mut host.hostaddr, diagnostics),
+        "hostbus" => number_of(value, 0, &mut host.hostbus, diagnostics),
+        "hostaddr" => number_of(value, 0, &mut host.hostaddr, diagnostics),
         "controller" => {
-            usbdev.ctrl = u32::try_from(number::atoi(value.text)).ok();
-            if usbdev.ctrl.is_none() {
-                items::out_of_range::<u32>(value, diagnostics);
-            }
-            usbdev.ctrl.is_some()
+            let mut controller = 0;
+            let right = number_of(value, 10, &mut controller, diagnostics);
+            usbdev.ctrl = Some(controller);
+            right
         }
-        _ => {
-            usbdev.port = number::atoi(value.text);
-            true
-        }
+        _ => number_of(value, 10, &mut usbdev.port, diagnostics),
     }
 }
 

@@ -69,7 +69,7 @@ fn shared(key: &str, value: Text<'_>, params: &mut VsndParams, token: Text<'_>, 
             let mut rates = Vec::new();
             for rate in value.tokens(&[';']) {
                 let mut number = 0;
-                if !number_of(rate, &mut number, diagnostics) {
+                if !number_of(rate, 0, &mut number, diagnostics) {
                     return false;
                 }
                 rates.push(number);
@@ -87,9 +87,9 @@ fn shared(key: &str, value: Text<'_>, params: &mut VsndParams, token: Text<'_>, 
             }
             params.sample_formats = formats;
         }
-        "channels-min" => return number_of(value, &mut params.channels_min, diagnostics),
-        "channels-max" => return number_of(value, &mut params.channels_max, diagnostics),
-        "buffer-size" => return number_of(value, &mut params.buffer_size, diagnostics),
+        "channels-min" => return number_of(value, 0, &mut params.channels_min, diagnostics),
+        "channels-max" => return number_of(value, 0, &mut params.channels_max, diagnostics),
+        "buffer-size" => return number_of(value, 0, &mut params.buffer_size, diagnostics),
         _ => {
             diagnostics.error(token.span, format!("`{key}' does not belong here"));
             return false;
