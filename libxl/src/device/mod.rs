@@ -49,6 +49,7 @@ pub use vsnd::vsnd;
 pub use vtpm::vtpm;
 
 use crate::error::{Error, Result};
+use crate::types::DeviceEnds;
 use libxc::DomId;
 use std::fmt;
 
@@ -161,6 +162,16 @@ impl Device {
     /// The backend's directory of it: `/local/domain/BACKEND/backend/KIND/D/DEVID`.
     pub fn backend_path(&self) -> String {
         format!("/local/domain/{}/backend/{}/{}/{}", self.backend_domid, self.backend_kind, self.domid, self.devid)
+    }
+
+    /// Its two sides, as the lists of devices show them.
+    fn ends(&self) -> DeviceEnds {
+        DeviceEnds {
+            backend: Some(self.backend_path()),
+            backend_id: self.backend_domid.0.into(),
+            frontend: Some(self.frontend_path()),
+            frontend_id: self.domid.0.into(),
+        }
     }
 
     /// The toolstack's directory of it: `/libxl/D/device/KIND/DEVID`.

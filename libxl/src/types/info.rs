@@ -1,14 +1,13 @@
 //! The state of devices, as the list commands show it.
 //!
-//! Of every device: `backend` and `frontend` are its xenstore directories, `backend_id` and `frontend_id` the domains
-//! they belong to, `state` is the frontend's XenbusState, `evtch` and `rref` are its event channel and the grant
+//! Of every device `state` is the frontend's XenbusState, `evtch` and `rref` are its event channel and the grant
 //! reference of its ring, -1 where there is none.
 
 use super::*;
 
-record! {
-    /// The state of a disk (`libxl_diskinfo`).
-    pub struct DiskInfo {
+group! {
+    /// The two sides of a device in xenstore.
+    pub struct DeviceEnds {
         /// The backend's directory.
         backend: Option<String>,
         /// The backend's domain.
@@ -17,6 +16,14 @@ record! {
         frontend: Option<String>,
         /// The frontend's domain.
         frontend_id: u32,
+    }
+}
+
+record! {
+    /// The state of a disk (`libxl_diskinfo`).
+    pub struct DiskInfo {
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.
@@ -31,14 +38,8 @@ record! {
 record! {
     /// The state of a network interface (`libxl_nicinfo`).
     pub struct NicInfo {
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.
@@ -55,14 +56,8 @@ record! {
 record! {
     /// The state of a trusted platform module (`libxl_vtpminfo`).
     pub struct VtpmInfo {
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.
@@ -87,14 +82,8 @@ record! {
         version: i32,
         /// How many ports.
         ports: i32,
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The frontend's XenbusState.
         state: i32,
         /// The event channel.
@@ -109,14 +98,8 @@ record! {
 record! {
     /// The state of a channel (`libxl_channelinfo`).
     pub struct ChannelInfo {
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.
@@ -155,14 +138,8 @@ record! {
 record! {
     /// The state of a keyboard (`libxl_vkbinfo`).
     pub struct VkbInfo {
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.
@@ -177,14 +154,8 @@ record! {
 record! {
     /// The state of a PV display (`libxl_vdisplinfo`).
     pub struct VdisplInfo {
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.
@@ -219,14 +190,8 @@ record! {
 record! {
     /// The state of a sound card (`libxl_vsndinfo`).
     pub struct VsndInfo {
-        /// The backend's directory.
-        backend: Option<String>,
-        /// The backend's domain.
-        backend_id: u32,
-        /// The frontend's directory.
-        frontend: Option<String>,
-        /// The frontend's domain.
-        frontend_id: u32,
+        /// Its backend and frontend.
+        ends: DeviceEnds,
         /// The number in the guest.
         devid: Option<u32>,
         /// The frontend's XenbusState.

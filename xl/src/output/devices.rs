@@ -17,11 +17,11 @@ pub(crate) fn disks_head() -> String {
 pub(crate) fn disks(disks: &[DiskInfo]) -> String {
     let mut text = String::new();
     for disk in disks {
-        let (devid, backend) = (disk.devid.unwrap_or_default(), disk.backend.as_deref().unwrap_or_default());
+        let (devid, backend) = (disk.devid.unwrap_or_default(), disk.ends.backend.as_deref().unwrap_or_default());
         let _ = writeln!(
             text,
             "{devid:<5} {:<3} {:<6} {:<5} {:<6} {:<8} {backend:<30}",
-            disk.backend_id, disk.frontend_id, disk.state, disk.evtch, disk.rref
+            disk.ends.backend_id, disk.ends.frontend_id, disk.state, disk.evtch, disk.rref
         );
     }
     text
@@ -39,11 +39,11 @@ pub(crate) fn nics_head() -> String {
 pub(crate) fn nics(nics: &[Nic]) -> String {
     let mut text = String::new();
     for Nic { mac, info } in nics {
-        let (devid, backend) = (info.devid.unwrap_or_default(), info.backend.as_deref().unwrap_or_default());
+        let (devid, backend) = (info.devid.unwrap_or_default(), info.ends.backend.as_deref().unwrap_or_default());
         let _ = writeln!(
             text,
             "{devid:<3} {:<2} {mac}{devid:>6} {:>5} {:>6} {:>5}/{:<11} {backend:<30}",
-            info.backend_id, info.state, info.evtch, info.rref_tx, info.rref_rx
+            info.ends.backend_id, info.state, info.evtch, info.rref_tx, info.rref_rx
         );
     }
     text
@@ -67,12 +67,12 @@ impl From<&DiskInfo> for DiskJson {
     fn from(disk: &DiskInfo) -> DiskJson {
         let devid = disk.devid.unwrap_or_default();
         DiskJson {
-            domid: disk.frontend_id,
+            domid: disk.ends.frontend_id,
             vdev: vdev::name(devid),
             devid,
-            backend_domid: disk.backend_id,
-            backend: disk.backend.clone().unwrap_or_default(),
-            frontend: disk.frontend.clone().unwrap_or_default(),
+            backend_domid: disk.ends.backend_id,
+            backend: disk.ends.backend.clone().unwrap_or_default(),
+            frontend: disk.ends.frontend.clone().unwrap_or_default(),
             state: known(disk.state),
             event_channel: known(disk.evtch),
             ring_ref: known(disk.rref),
@@ -98,12 +98,12 @@ pub(crate) struct NicJson {
 impl From<&Nic> for NicJson {
     fn from(Nic { mac, info }: &Nic) -> NicJson {
         NicJson {
-            domid: info.frontend_id,
+            domid: info.ends.frontend_id,
             devid: info.devid.unwrap_or_default(),
             mac: mac.to_string(),
-            backend_domid: info.backend_id,
-            backend: info.backend.clone().unwrap_or_default(),
-            frontend: info.frontend.clone().unwrap_or_default(),
+            backend_domid: info.ends.backend_id,
+            backend: info.ends.backend.clone().unwrap_or_default(),
+            frontend: info.ends.frontend.clone().unwrap_or_default(),
             state: known(info.state),
             event_channel: known(info.evtch),
             tx_ring_ref: known(info.rref_tx),
@@ -120,20 +120,22 @@ pub(super) fn known(number: i32) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use libxl::types::NicInfo;
+    use libxl::types::{DeviceEnds, NicInfo};
+
+    fn ends(backend: &str) -> DeviceEnds {
+        DeviceEnds { backend: Some(backend.into()), frontend_id: 1, ..Default::default() }
+    }
 
     // The tables below were printed by stock xl 4.17.
 
     #[test]
     fn disks_are_stock_xls_table() {
         let disk = |devid, kind: &str, state, evtch, rref| DiskInfo {
-            backend: Some(format!("/local/domain/0/backend/{kind}/1/{devid}")),
-            frontend_id: 1,
+            ends: ends(&format!("/local/domain/0/backend/{kind}/1/{devid}")),
             devid: Some(devid),
             state,
             evtch,
             rref,
-            ..Default::default()
         };
         let table = disks_head() + &disks(&[disk(51712, "vbd", 4, -1, -1), disk(51728, "qdisk", 4, 17, 10)]);
         let expected = "\
@@ -147,14 +149,12 @@ Vdev  BE  handle state evt-ch ring-ref BE-path
     #[test]
     fn nics_are_stock_xls_table() {
         let info = NicInfo {
-            backend: Some("/local/domain/0/backend/vif/1/0".into()),
-            frontend_id: 1,
+            ends: ends("/local/domain/0/backend/vif/1/0"),
             devid: Some(0),
             state: 4,
             evtch: -1,
             rref_tx: 522,
             rref_rx: -1,
-            ..Default::default()
         };
         let nic = Nic { mac: "00:16:3e:11:22:33".parse().unwrap(), info };
         let expected = "\

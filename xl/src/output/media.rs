@@ -15,12 +15,12 @@ pub(crate) fn vdispls(vdispls: &[VdisplInfo]) -> String {
             text,
             "DevId: {}, BE: {}, handle: {}, state: {}, be-alloc: {}, BE-path: {}, FE-path: {}",
             vdispl.devid.unwrap_or_default(),
-            vdispl.backend_id,
-            vdispl.frontend_id,
+            vdispl.ends.backend_id,
+            vdispl.ends.frontend_id,
             vdispl.state,
             u8::from(vdispl.be_alloc),
-            vdispl.backend.as_deref().unwrap_or(NULL),
-            vdispl.frontend.as_deref().unwrap_or(NULL)
+            vdispl.ends.backend.as_deref().unwrap_or(NULL),
+            vdispl.ends.frontend.as_deref().unwrap_or(NULL)
         );
         for (i, connector) in vdispl.connectors.iter().enumerate() {
             let _ = writeln!(
@@ -48,11 +48,11 @@ pub(crate) fn vsnds(vsnds: &[Vsnd]) -> String {
             text,
             "\ndevid: {}, be-domid: {}, handle: {}, state: {}, be-path: {}, fe-path: {}",
             info.devid.unwrap_or_default(),
-            info.backend_id,
-            info.frontend_id,
+            info.ends.backend_id,
+            info.ends.frontend_id,
             info.state,
-            info.backend.as_deref().unwrap_or(NULL),
-            info.frontend.as_deref().unwrap_or(NULL)
+            info.ends.backend.as_deref().unwrap_or(NULL),
+            info.ends.frontend.as_deref().unwrap_or(NULL)
         );
         let [short, long] = [&card.short_name, &card.long_name].map(|name| name.as_deref().unwrap_or(NULL));
         let _ = writeln!(text, "short-name: \"{short}\", long-name: \"{long}\"{}", params(&card.params));
@@ -165,7 +165,8 @@ impl From<&Vsnd> for DeviceJson<VsndJson> {
 mod tests {
     use super::*;
     use libxl::types::{
-        ConnectorInfo, DeviceVsnd, PcmInfo, StreamInfo, VsndInfo, VsndPcm, VsndPcmFormat, VsndStream, VsndStreamType,
+        ConnectorInfo, DeviceEnds, DeviceVsnd, PcmInfo, StreamInfo, VsndInfo, VsndPcm, VsndPcmFormat, VsndStream,
+        VsndStreamType,
     };
 
     #[test]
@@ -178,9 +179,12 @@ mod tests {
             ..Default::default()
         };
         let display = VdisplInfo {
-            backend: Some("/b".into()),
-            frontend: Some("/f".into()),
-            frontend_id: 3,
+            ends: DeviceEnds {
+                backend: Some("/b".into()),
+                frontend: Some("/f".into()),
+                frontend_id: 3,
+                ..Default::default()
+            },
             state: 1,
             be_alloc: true,
             connectors: vec![connector],
@@ -207,7 +211,8 @@ mod tests {
         let pcm = VsndPcm { name: Some("main".into()), streams: vec![stream], ..Default::default() };
         let card = DeviceVsnd { short_name: Some("card".into()), params, pcms: vec![pcm], ..Default::default() };
         let states = PcmInfo { streams: vec![StreamInfo { req_evtch: -1, req_rref: 7 }] };
-        let info = VsndInfo { frontend_id: 3, state: 1, pcms: vec![states], ..Default::default() };
+        let ends = DeviceEnds { frontend_id: 3, ..Default::default() };
+        let info = VsndInfo { ends, state: 1, pcms: vec![states], ..Default::default() };
         let expected = "\n\
             devid: 0, be-domid: 0, handle: 3, state: 1, be-path: (null), fe-path: (null)\n\
             short-name: \"card\", long-name: \"(null)\", channels-max: 2, sample-rates: 44100;48000, sample-rates: s16_le\n\

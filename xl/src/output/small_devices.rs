@@ -21,11 +21,11 @@ pub(crate) fn vtpms_head() -> String {
 pub(crate) fn vtpms(vtpms: &[VtpmInfo]) -> String {
     let mut text = String::new();
     for vtpm in vtpms {
-        let (devid, backend) = (vtpm.devid.unwrap_or_default(), vtpm.backend.as_deref().unwrap_or(NULL));
+        let (devid, backend) = (vtpm.devid.unwrap_or_default(), vtpm.ends.backend.as_deref().unwrap_or(NULL));
         let _ = writeln!(
             text,
             "{devid:<3} {:<2} {} {devid:>6} {:>5} {:>6} {:>8} {backend:<30}",
-            vtpm.backend_id, vtpm.uuid, vtpm.state, vtpm.evtch, vtpm.rref
+            vtpm.ends.backend_id, vtpm.uuid, vtpm.state, vtpm.evtch, vtpm.rref
         );
     }
     text
@@ -43,11 +43,11 @@ pub(crate) fn vkbs_head() -> String {
 pub(crate) fn vkbs(vkbs: &[Vkb]) -> String {
     let mut text = String::new();
     for Vkb { unique_id, backend_type, info } in vkbs {
-        let (devid, backend) = (info.devid.unwrap_or_default(), info.backend.as_deref().unwrap_or(NULL));
+        let (devid, backend) = (info.devid.unwrap_or_default(), info.ends.backend.as_deref().unwrap_or(NULL));
         let _ = writeln!(
             text,
             "{devid:<3} {:<2} {devid:>6} {:>5} {:>6} {:>6} {:<10} {:<10} {backend:<30}",
-            info.backend_id,
+            info.ends.backend_id,
             info.state,
             info.evtch,
             info.rref,
@@ -74,7 +74,7 @@ pub(crate) fn channels(channels: &[ChannelInfo]) -> String {
         let _ = write!(
             text,
             "{devid:<3} {:<2} {:<5} {:<6} {:<8} {:<10} ",
-            channel.backend_id,
+            channel.ends.backend_id,
             channel.state,
             channel.evtch,
             channel.rref,
@@ -113,11 +113,11 @@ pub(crate) struct DeviceJson<T> {
 macro_rules! device_json {
     ($info:expr, $own:expr) => {
         DeviceJson {
-            domid: $info.frontend_id,
+            domid: $info.ends.frontend_id,
             devid: $info.devid.unwrap_or_default(),
-            backend_domid: $info.backend_id,
-            backend: $info.backend.clone(),
-            frontend: $info.frontend.clone(),
+            backend_domid: $info.ends.backend_id,
+            backend: $info.ends.backend.clone(),
+            frontend: $info.ends.frontend.clone(),
             state: crate::output::devices::known($info.state),
             own: $own,
         }
@@ -180,17 +180,16 @@ impl From<&ChannelInfo> for DeviceJson<ChannelJson> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use libxl::types::{ChannelPty, VkbBackend, VkbInfo};
+    use libxl::types::{ChannelPty, DeviceEnds, VkbBackend, VkbInfo};
 
     #[test]
     fn keyboards_are_stock_xls_table() {
         let info = VkbInfo {
-            backend: Some("/local/domain/0/backend/vkbd/1/0".into()),
+            ends: DeviceEnds { backend: Some("/local/domain/0/backend/vkbd/1/0".into()), ..Default::default() },
             devid: Some(0),
             state: 4,
             evtch: 16,
             rref: 8,
-            ..Default::default()
         };
         let keyboard = Vkb { unique_id: None, backend_type: VkbBackend::Qemu, info };
         // Printed by stock xl 4.17.

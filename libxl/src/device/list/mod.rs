@@ -33,16 +33,7 @@ pub fn disks(ctx: &Ctx, domid: DomId) -> Result<Vec<DiskInfo>> {
     for kind in [DeviceKind::Vbd, DeviceKind::VirtioDisk] {
         for (devid, device) in of_kind(ctx, domid, kind)? {
             let [state, evtch, rref] = numbers(ctx, &device, ["state", "event-channel", "ring-ref"])?;
-            found.push(DiskInfo {
-                backend: Some(device.backend_path()),
-                backend_id: device.backend_domid.0.into(),
-                frontend: Some(device.frontend_path()),
-                frontend_id: domid.0.into(),
-                devid: Some(devid),
-                state,
-                evtch,
-                rref,
-            });
+            found.push(DiskInfo { ends: device.ends(), devid: Some(devid), state, evtch, rref });
         }
     }
     Ok(found)
@@ -55,17 +46,7 @@ pub fn nics(ctx: &Ctx, domid: DomId) -> Result<Vec<Nic>> {
         let [state, evtch, rref_tx, rref_rx] =
             numbers(ctx, &device, ["state", "event-channel", "tx-ring-ref", "rx-ring-ref"])?;
         let mac = ctx.xs()?.read_optional(&format!("{}/mac", device.libxl_path()))?;
-        let info = NicInfo {
-            backend: Some(device.backend_path()),
-            backend_id: device.backend_domid.0.into(),
-            frontend: Some(device.frontend_path()),
-            frontend_id: domid.0.into(),
-            devid: Some(devid),
-            state,
-            evtch,
-            rref_tx,
-            rref_rx,
-        };
+        let info = NicInfo { ends: device.ends(), devid: Some(devid), state, evtch, rref_tx, rref_rx };
         found.push(Nic { mac: mac.and_then(|mac| mac.parse().ok()).unwrap_or_default(), info });
     }
     Ok(found)
@@ -188,7 +169,7 @@ mod tests {
         fake.set(&format!("{frontend}/backend"), b"/local/domain/0/backend/vbd/2/51712");
         let [found] = &disks(&ctx, DomId(1)).unwrap()[..] else { panic!() };
         assert_eq!((found.state, found.evtch, found.rref, found.devid), (4, -1, -1, Some(51712)));
-        assert_eq!(found.backend.as_deref(), Some("/local/domain/0/backend/vbd/1/51712"));
+        assert_eq!(found.ends.backend.as_deref(), Some("/local/domain/0/backend/vbd/1/51712"));
         assert!(disks(&ctx, DomId(2)).unwrap().is_empty());
     }
 

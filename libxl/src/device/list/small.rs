@@ -28,16 +28,7 @@ pub fn vkbs(ctx: &Ctx, domid: DomId) -> Result<Vec<Vkb>> {
             _ => VkbBackend::Qemu,
         };
         let [state, evtch, rref] = numbers(ctx, &device, ["state", "event-channel", "page-gref"])?;
-        let info = VkbInfo {
-            backend: Some(device.backend_path()),
-            backend_id: device.backend_domid.0.into(),
-            frontend: Some(device.frontend_path()),
-            frontend_id: domid.0.into(),
-            devid: Some(devid),
-            state,
-            evtch,
-            rref,
-        };
+        let info = VkbInfo { ends: device.ends(), devid: Some(devid), state, evtch, rref };
         let unique_id = ctx.xs()?.read_optional(&format!("{}/unique-id", device.libxl_path()))?;
         found.push(Vkb { unique_id, backend_type, info });
     }
@@ -51,10 +42,7 @@ pub fn vtpms(ctx: &Ctx, domid: DomId) -> Result<Vec<VtpmInfo>> {
         let [state, evtch, rref] = numbers(ctx, &device, ["state", "event-channel", "ring-ref"])?;
         let uuid = ctx.xs()?.read_optional(&format!("{}/uuid", device.libxl_path()))?;
         found.push(VtpmInfo {
-            backend: Some(device.backend_path()),
-            backend_id: device.backend_domid.0.into(),
-            frontend: Some(device.frontend_path()),
-            frontend_id: domid.0.into(),
+            ends: device.ends(),
             devid: Some(devid),
             state,
             evtch,
@@ -81,10 +69,7 @@ pub fn channels(ctx: &Ctx, domid: DomId) -> Result<Vec<ChannelInfo>> {
             _ => ChannelInfoEnd::Unknown,
         };
         found.push(ChannelInfo {
-            backend: Some(device.backend_path()),
-            backend_id: device.backend_domid.0.into(),
-            frontend: Some(device.frontend_path()),
-            frontend_id: domid.0.into(),
+            ends: device.ends(),
             devid: u32::try_from(found.len()).ok(),
             state,
             evtch,
@@ -125,10 +110,13 @@ mod tests {
         let [keyboard] = &vkbs(&ctx, domid).unwrap()[..] else { panic!() };
         assert_eq!((keyboard.unique_id.as_deref(), keyboard.backend_type), (Some("keys"), VkbBackend::Linux));
         assert_eq!((keyboard.info.state, keyboard.info.rref, keyboard.info.evtch), (1, 8, -1));
-        assert_eq!(keyboard.info.backend.as_deref(), Some("/local/domain/2/backend/vinput/1/0"));
+        assert_eq!(keyboard.info.ends.backend.as_deref(), Some("/local/domain/2/backend/vinput/1/0"));
         assert_eq!(vtpms(&ctx, domid).unwrap()[0].uuid, uuid);
         let [channel] = &channels(&ctx, domid).unwrap()[..] else { panic!() };
-        assert_eq!((channel.devid, channel.frontend.as_deref()), (Some(0), Some("/local/domain/1/device/console/1")));
+        assert_eq!(
+            (channel.devid, channel.ends.frontend.as_deref()),
+            (Some(0), Some("/local/domain/1/device/console/1"))
+        );
         assert_eq!(channel.connection, ChannelInfoEnd::Pty(ChannelPty { path: Some(String::new()) }));
     }
 }

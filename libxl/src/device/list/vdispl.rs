@@ -13,16 +13,7 @@ pub fn vdispls(ctx: &Ctx, domid: DomId) -> Result<Vec<VdisplInfo>> {
     for (devid, device) in of_kind(ctx, domid, DeviceKind::Vdispl)? {
         let [state, be_alloc] = numbers(ctx, &device, ["state", "be-alloc"])?;
         let Some(connectors) = connectors(ctx, &device.frontend_path())? else { continue };
-        found.push(VdisplInfo {
-            backend: Some(device.backend_path()),
-            backend_id: device.backend_domid.0.into(),
-            frontend: Some(device.frontend_path()),
-            frontend_id: domid.0.into(),
-            devid: Some(devid),
-            state,
-            be_alloc: be_alloc > 0,
-            connectors,
-        });
+        found.push(VdisplInfo { ends: device.ends(), devid: Some(devid), state, be_alloc: be_alloc > 0, connectors });
     }
     Ok(found)
 }

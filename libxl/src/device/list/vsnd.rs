@@ -34,15 +34,7 @@ pub fn vsnds(ctx: &Ctx, domid: DomId) -> Result<Vec<Vsnd>> {
         }
         let params = params(ctx, &frontend)?;
         let card = DeviceVsnd { devid: Some(devid), short_name, long_name, params, pcms, ..Default::default() };
-        let info = VsndInfo {
-            backend: Some(device.backend_path()),
-            backend_id: device.backend_domid.0.into(),
-            frontend: Some(frontend),
-            frontend_id: domid.0.into(),
-            devid: Some(devid),
-            state,
-            pcms: states,
-        };
+        let info = VsndInfo { ends: device.ends(), devid: Some(devid), state, pcms: states };
         found.push(Vsnd { card, info });
     }
     Ok(found)
@@ -107,7 +99,7 @@ mod tests {
         write_all(&ctx, &[vsnd(DomId(1), &DeviceVsnd { backend_domid: 2, ..card.clone() }).unwrap()]).unwrap();
         let [listed] = &vsnds(&ctx, DomId(1)).unwrap()[..] else { panic!() };
         assert_eq!(listed.card, card);
-        assert_eq!((listed.info.state, listed.info.backend_id), (1, 2));
+        assert_eq!((listed.info.state, listed.info.ends.backend_id), (1, 2));
         assert_eq!(listed.info.pcms[0].streams[0], StreamInfo { req_evtch: -1, req_rref: -1 });
     }
 }
