@@ -25,14 +25,15 @@ pub struct Program {
     command: Command,
     name: String,
     passed: Vec<OwnedFd>,
+    new_session: bool,
 }
 
 impl Program {
     /// The program at this path, without arguments, with this process's environment.
     pub fn new(path: &Path) -> Program {
         let mut command = Command::new(path);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        Program { command, name: path.display().to_string(), passed: Vec::new() }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Program { command, name: path.display().to_string(), passed: Vec::new(), new_session: false }
     }
 
     /// One more argument.
@@ -77,11 +78,23 @@ impl Program {
         self
     }
 
+    /// Makes it a session of its own, as a daemon is: the end of a terminal does not concern it.
+    pub fn new_session(mut self) -> Program {
+        self.new_session = true;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
     /// That the program cannot be run, with its path.
     pub fn spawn(mut self) -> Result<Child> {
+        if self.new_session {
+            // SAFETY: between fork and exec it only calls setsid, which is async-signal-safe.
+            unsafe { self.command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
+        } else {
+            self.command.process_group(0);
+        }
         // Only where needed: without it the child starts by vfork.
         if !self.passed.is_empty() {
             let numbers: Vec<i32> = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
@@ -92,7 +105,7 @@ impl Program {
         let inner = self.command.spawn().with_context(|| format!("starting {}", self.name))?;
         let pidfd = pidfd_open(inner.id()).with_context(|| format!("watching {}", self.name))?;
         tracing::debug!(program = self.name, pid = inner.id(), "started");
-        Ok(Child { inner, pidfd, name: self.name, ended: None })
+        Ok(Child { inner, pidfd, name: self.name, ended: None, is_released: false })
     }
 }
 
@@ -119,6 +132,7 @@ pub struct Child {
     pidfd: OwnedFd,
     name: String,
     ended: Option<ExitStatus>,
+    is_released: bool,
 }
 
 impl Child {
@@ -130,6 +144,11 @@ impl Child {
     /// Its path.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Lets it live on when this is dropped, which is now: somebody else ends it.
+    pub fn release(mut self) {
+        self.is_released = true;
     }
 
     /// How it ended, if it has; does not wait.
@@ -183,7 +202,7 @@ impl AsFd for Child {
 impl Drop for Child {
     fn drop(&mut self) {
         // Not when its end is known: its number may be another's by now.
-        if matches!(self.status(), Ok(None)) {
+        if !self.is_released && matches!(self.status(), Ok(None)) {
             if let Err(error) = self.signal(Signal::SIGKILL) {
                 tracing::warn!(%error, "killing a program");
             }
@@ -249,6 +268,15 @@ mod tests {
         written.write_all(b"x").unwrap();
         let script = format!("test -e /proc/self/fd/{number} && ! test -e /proc/self/fd/{hidden_number}");
         sh(&script).pass_fd(read.into()).spawn().unwrap().wait_success(&ctx(), long()).unwrap();
+    }
+
+    #[test]
+    fn a_released_child_lives_on_in_its_session() {
+        let child = sh("exec sleep 1000").new_session().spawn().unwrap();
+        let pid = Pid::from_raw(child.pid() as i32);
+        child.release();
+        assert_eq!(nix::unistd::getsid(Some(pid)).unwrap(), pid);
+        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod compressor;
 pub mod ctx;
 pub mod defaults;
 pub mod device;
+mod dm;
 pub mod domain;
 pub mod domid_history;
 pub mod error;

@@ -23,6 +23,16 @@ pub fn add(ctx: &Ctx, devices: &[Nodes]) -> Result<()> {
     operation::run(ctx, connecting.collect::<Result<Vec<_>>>()?)
 }
 
+/// Returns when the QEMU that serves these disks, which runs, has opened their images.
+///
+/// # Errors
+/// That it refuses one, or does not answer.
+pub fn await_qemu(ctx: &Ctx, disks: impl Iterator<Item = Device>) -> Result<()> {
+    let is_here = |disk: &Device| disk.backend_kind == DeviceKind::Qdisk && disk.backend_domid == ctx.domid;
+    let opening: Result<Vec<_>> = disks.filter(is_here).map(|disk| Add::start(ctx, disk)).collect();
+    operation::run(ctx, opening?)
+}
+
 /// Only of these kinds does a backend answer before its guest runs: QEMU connects to its devices when it starts, and
 /// the others are made as they are (`libxl__device_add`).
 fn is_waited_for(device: &Device) -> bool {
@@ -53,7 +63,7 @@ impl Add {
         if let Stage::Backend(watch, deadline) = &self.stage {
             watch.take();
             let state = ctx.xs()?.read_optional(watch.path())?;
-            if !is_ready(state.as_deref().map(XenbusState::parse))? {
+            if !is_ready(state.as_deref().map(XenbusState::parse)).map_err(|e| self.refused(ctx, e))? {
                 return if deadline.passed() { Err(self.no_backend(ctx)) } else { Ok(Progress::Waiting) };
             }
             if self.device.backend_domid != ctx.domid {
@@ -74,12 +84,24 @@ impl Add {
         matches!(self.stage, Stage::Scripts(_))
     }
 
+    /// QEMU takes away what it cannot open.
+    fn refused(&self, ctx: &Ctx, error: Error) -> Error {
+        if self.device.backend_kind != DeviceKind::Qdisk {
+            return error;
+        }
+        let logs = ctx.paths.log.display();
+        Error::fail(format!(
+            "QEMU cannot open its image as it should (format=, access=); {logs}/qemu-dm-*.log says why"
+        ))
+    }
+
     fn no_backend(&self, ctx: &Ctx) -> Error {
         let (domid, kind) = (self.device.backend_domid, self.device.backend_kind.name());
         let driver = match kind {
             _ if domid != ctx.domid => format!("does domain {domid} run, with its backend driver loaded?"),
             "vbd" => "is its driver loaded (modprobe xen-blkback)?".into(),
             "vif" => "is its driver loaded (modprobe xen-netback)?".into(),
+            "qdisk" => format!("does QEMU run? Its logs are in {}", ctx.paths.log.display()),
             kind => format!("nothing here serves devices of kind {kind}"),
         };
         let seconds = TIMEOUT.as_secs();
@@ -175,6 +197,16 @@ mod tests {
         let failed = operation::run(&ctx, vec![Add::start(&ctx, nodes.device).unwrap()]).unwrap_err();
         let expected = format!("disk xvda: {}: /tmp/x does not exist", dir.path().join("block").display());
         assert_eq!(failed.to_string(), expected);
+    }
+
+    #[test]
+    fn a_disk_that_qemu_took_away_is_told() {
+        let (_fake, ctx) = host(&[1]);
+        let (kind, backend_kind) = (DeviceKind::Vbd, DeviceKind::Qdisk);
+        let disk = Device { domid: DomId(1), kind, devid: 51712, backend_domid: TOOLSTACK, backend_kind };
+        let error = await_qemu(&ctx, [disk].into_iter()).unwrap_err().to_string();
+        assert!(error.starts_with("disk xvda: QEMU cannot open its image"), "{error}");
+        await_qemu(&ctx, [Device { backend_domid: DomId(2), ..disk }].into_iter()).unwrap();
     }
 
     #[test]

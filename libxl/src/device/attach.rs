@@ -4,14 +4,14 @@
 //! reboot or a migration; one that could not be connected is taken out of both.
 
 use super::list::next_devid;
-use super::{Device, DeviceKind, Force, Nodes, add, disk, nic, remove, vdispl, vkb, vsnd, vtpm};
+use super::{Device, DeviceKind, Force, Nodes, add, await_qemu, disk, nic, remove, vdispl, vkb, vsnd, vtpm};
 use crate::ctx::Ctx;
-use crate::defaults;
 use crate::domain::{devices, info};
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{DeviceDisk, DeviceNic, DeviceVdispl, DeviceVkb, DeviceVsnd, DeviceVtpm, DomainConfig, DomainType};
 use crate::userdata::Userdata;
 use crate::xenstore::Store;
+use crate::{defaults, dm};
 use libxc::DomId;
 use std::path::Path;
 
@@ -27,6 +27,9 @@ pub fn attach_disk(ctx: &Ctx, domid: DomId, given: &DeviceDisk) -> Result<()> {
     defaults::disk::apply(&mut decided, guest, true, ctx).with_context(step)?;
     devices::check_disk(&decided).with_context(step)?;
     let nodes = disk(domid, &decided, guest, &ctx.paths.scripts).with_context(step)?;
+    if nodes.device.backend_kind.is_served_by_qemu() && nodes.device.backend_domid == ctx.domid {
+        dm::check_running(ctx, domid).with_context(step)?;
+    }
     let entry = Entry { list: |config| &mut config.disks, is_same: |a, b| a.vdev == b.vdev, value: given.clone() };
     attach(ctx, domid, nodes, entry).with_context(step)
 }
@@ -167,7 +170,7 @@ fn attach<T: Clone>(ctx: &Ctx, domid: DomId, nodes: Nodes, entry: Entry<T>) -> R
         entry.take_back(&mut config, earlier);
         userdata.store_config(&config)
     };
-    match add(ctx, &[nodes]) {
+    match add(ctx, &[nodes]).and_then(|()| await_qemu(ctx, [device].into_iter())) {
         Ok(()) => Ok(()),
         // Somebody else made it in the meantime: it is theirs.
         Err(e) if e.kind() == crate::ErrorKind::DeviceExists => Err(e),

@@ -10,6 +10,7 @@ use super::operation::{self, Operation, Progress};
 use super::remove::Remove;
 use super::{Device, DeviceKind, TOOLSTACK, XenbusState};
 use crate::ctx::Ctx;
+use crate::dm;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline, Source};
 use crate::xenstore::{Batch, Store, Watch, schema};
@@ -28,6 +29,7 @@ pub struct Devd<'a> {
     ctx: &'a Ctx,
     backends: Watch,
     devices: HashMap<Device, Work>,
+    qemus: dm::Backends,
 }
 
 /// What is being done for a device.
@@ -42,7 +44,7 @@ impl<'a> Devd<'a> {
     /// Begins to watch this domain's backends.
     pub fn new(ctx: &'a Ctx) -> Result<Devd<'a>> {
         let backends = ctx.xs()?.watch(&schema::backends(ctx.domid)).context("watching the backends")?;
-        Ok(Devd { ctx, backends, devices: HashMap::new() })
+        Ok(Devd { ctx, backends, devices: HashMap::new(), qemus: dm::Backends::default() })
     }
 
     /// Serves devices until the context is cancelled; scripts that run then are waited for.
@@ -80,8 +82,8 @@ impl<'a> Devd<'a> {
     }
 
     fn wait(&self) -> Result<()> {
-        let mut sources = vec![Source::Watch(&self.backends)];
-        let mut deadline = Deadline::NEVER;
+        let (mut sources, mut deadline) = self.qemus.waits_for();
+        sources.push(Source::Watch(&self.backends));
         for work in self.devices.values() {
             match work.waits_for() {
                 Some(Some((source, until))) => {
@@ -98,6 +100,7 @@ impl<'a> Devd<'a> {
 
     /// Lets scripts that run come to their end: what they have begun would be left half done.
     fn finish(self) -> Result<()> {
+        self.qemus.release();
         let (mut adding, mut removing) = (Vec::new(), Vec::new());
         for work in self.devices.into_values() {
             match work {
@@ -144,10 +147,7 @@ impl<'a> Devd<'a> {
         }
         let begun = match Seen::read(self.ctx, &device)?.need(known.is_some()) {
             Need::Nothing => return Ok(()),
-            Need::Forgetting => {
-                self.devices.remove(&device);
-                return Ok(());
-            }
+            Need::Forgetting => return self.forget(device),
             Need::Keeping => Ok(Work::Settled),
             Need::Connecting => self.connect(device),
             Need::Disconnecting => Remove::parted(self.ctx, device).map(Work::Disconnecting),
@@ -160,20 +160,45 @@ impl<'a> Devd<'a> {
         Ok(())
     }
 
-    fn connect(&self, device: Device) -> Result<Work> {
+    fn connect(&mut self, device: Device) -> Result<Work> {
         match device.backend_kind {
             DeviceKind::Vbd | DeviceKind::Vif => Add::start(self.ctx, device).map(Work::Connecting),
+            DeviceKind::Qdisk => {
+                self.qemus.start(self.ctx, device.domid).with_context(|| device.to_string())?;
+                Ok(Work::Settled)
+            }
             kind if kind.is_served_by_qemu() => Err(Error::new(
                 ErrorKind::NotImplemented,
-                format!("{device}: devices of kind {kind} need QEMU here, which xl devd does not start yet"),
+                format!("{device}: xl devd starts QEMU for disks only, not for devices of kind {kind}"),
             )),
             // Nothing but its driver has to do with it.
             _ => Ok(Work::Settled),
         }
     }
 
+    /// A device that is gone. The QEMU of a guest goes with the last of its disks.
+    fn forget(&mut self, device: Device) -> Result<()> {
+        let is_qdisk_of = |other: &Device| other.backend_kind == DeviceKind::Qdisk && other.domid == device.domid;
+        self.devices.remove(&device);
+        if !is_qdisk_of(&device) || self.devices.keys().any(is_qdisk_of) {
+            return Ok(());
+        }
+        tracing::info!("domain {}: its last image is closed", device.domid);
+        self.qemus.end(self.ctx, device.domid).or_else(|error| {
+            tracing::error!("domain {}: {error}", device.domid);
+            Ok(())
+        })
+    }
+
     /// Goes on with all work that can go on.
     fn step(&mut self) -> Result<()> {
+        for (guest, result) in self.qemus.step(self.ctx) {
+            let disks = self.devices.keys().filter(|d| d.domid == guest && d.backend_kind == DeviceKind::Qdisk);
+            match result {
+                Ok(()) => tracing::info!("domain {guest}: QEMU opens its images"),
+                Err(error) => disks.for_each(|disk| self.failed(disk, &error)),
+            }
+        }
         let mut ended = Vec::new();
         for (device, work) in &mut self.devices {
             match work.step(self.ctx) {
@@ -417,15 +442,20 @@ mod tests {
     #[test]
     fn a_failure_is_told_to_the_toolstack() {
         let (fake, toolstack) = host(&[1, 2]);
-        let device = disk(51712, DeviceKind::Qdisk);
-        write_all(&toolstack, &[Nodes::new(device)]).unwrap();
         let mut ctx = fake.ctx();
         ctx.domid = HERE;
+        ctx.paths.qemu = "/nonexistent/qemu".into();
+        ctx.paths.log = "/nonexistent/log".into();
         let mut devd = Devd::new(&ctx).unwrap();
-        let status = format!("{}/hotplug-status", device.backend_path());
-        serve_until(&mut devd, || fake.get(&status).is_some());
-        let said = fake.get(&format!("{}/hotplug-error", device.backend_path())).unwrap();
-        assert!(String::from_utf8(said).unwrap().contains("need QEMU"));
+        for (devid, kind, why) in [(0, DeviceKind::P9, "for disks only"), (51712, DeviceKind::Qdisk, "QEMU: ")] {
+            let device = disk(devid, kind);
+            write_all(&toolstack, &[Nodes::new(device)]).unwrap();
+            let status = format!("{}/hotplug-status", device.backend_path());
+            serve_until(&mut devd, || fake.get(&status).is_some());
+            let said = fake.get(&format!("{}/hotplug-error", device.backend_path())).unwrap();
+            let said = String::from_utf8(said).unwrap();
+            assert!(said.contains(why), "{said}");
+        }
     }
 
     #[test]

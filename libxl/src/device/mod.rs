@@ -28,7 +28,7 @@ mod vkb;
 mod vsnd;
 mod vtpm;
 
-pub use add::add;
+pub use add::{add, await_qemu};
 pub use attach::{attach_disk, attach_nic, attach_vdispl, attach_vkb, attach_vsnd, attach_vtpm};
 pub use console::{ConsoleBackend, PrimaryConsole, channel, primary_console, secondary_console};
 pub use devd::{Devd, own_domid};

@@ -1,10 +1,11 @@
 //! The devices that a domain is created with.
 
-use crate::Ctx;
 use crate::device::{self, Nodes};
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{DeviceDisk, DeviceNic, DiskBackend, DomainConfig};
+use crate::{Ctx, dm};
 use libxc::DomId;
+use std::fs;
 use std::path::Path;
 
 /// Where Linux shows the network interfaces of this host.
@@ -25,9 +26,15 @@ pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     Ok(())
 }
 
-/// Gives the domain its devices, all at once.
+/// Gives the domain its devices, all at once, and starts the QEMU that serves some of them.
 pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
-    device::add(ctx, &plan(ctx, config, domid)?)
+    let devices = plan(ctx, config, domid)?;
+    device::add(ctx, &devices)?;
+    if dm::is_needed(ctx, config) {
+        dm::start(ctx, config, domid)?;
+        device::await_qemu(ctx, devices.iter().map(|nodes| nodes.device))?;
+    }
+    Ok(())
 }
 
 fn plan(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<Vec<Nodes>> {
@@ -45,16 +52,21 @@ fn plan(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<Vec<Nodes>> {
     nodes.into_iter().collect()
 }
 
-/// Whether this toolstack can serve a disk whose backend has been chosen.
+/// Whether a disk whose backend has been chosen can be served.
 pub(crate) fn check_disk(disk: &DeviceDisk) -> Result<()> {
+    let path = disk.pdev_path.as_deref().unwrap_or_default();
     match disk.backend {
         DiskBackend::Phy => Ok(()),
-        _ if disk.pdev_path.as_deref().is_some_and(|path| Path::new(path).is_dir()) => {
-            Err(Error::invalid(format!("{} is a directory", disk.pdev_path.as_deref().unwrap_or_default())))
-        }
+        // Paths of another domain are its own business, and some formats name more than a file: "nbd:HOST:PORT".
+        DiskBackend::Qdisk if disk.backend_domid != 0 || !path.starts_with('/') => Ok(()),
+        DiskBackend::Qdisk => match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(Error::invalid(format!("{path} is a directory"))),
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::from(e).context(path.to_owned())),
+        },
         backend => Err(Error::new(
             crate::ErrorKind::NotImplemented,
-            format!("format {} needs backend {backend}, which is not supported yet; use a raw image", disk.format),
+            format!("format {} needs backend {backend}, which is not supported yet", disk.format),
         )),
     }
 }
@@ -101,10 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn disks_that_need_qemu_are_refused() {
+    fn images_that_qemu_cannot_open_are_refused() {
         let disk = |backend, path: &str| DeviceDisk { backend, pdev_path: Some(path.into()), ..Default::default() };
-        assert!(check_disk(&disk(DiskBackend::Phy, "/dev/vg/x")).is_ok());
-        assert!(check_disk(&disk(DiskBackend::Qdisk, "/x.qcow2")).unwrap_err().to_string().contains("backend qdisk"));
-        assert_eq!(check_disk(&disk(DiskBackend::Qdisk, "/tmp")).unwrap_err().to_string(), "/tmp is a directory");
+        let error = |path| check_disk(&disk(DiskBackend::Qdisk, path)).unwrap_err().to_string();
+        check_disk(&disk(DiskBackend::Phy, "/dev/vg/x")).unwrap();
+        check_disk(&disk(DiskBackend::Qdisk, "nbd:host:10809")).unwrap();
+        check_disk(&DeviceDisk { backend_domid: 3, ..disk(DiskBackend::Qdisk, "/there/x.qcow2") }).unwrap();
+        assert_eq!(error("/tmp"), "/tmp is a directory");
+        assert_eq!(error("/nonexistent/x.qcow2"), "/nonexistent/x.qcow2: No such file or directory");
+        assert!(check_disk(&disk(DiskBackend::Standalone, "/x")).unwrap_err().to_string().contains("standalone"));
     }
 }

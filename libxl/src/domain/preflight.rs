@@ -1,9 +1,9 @@
 //! What can be known before a domain exists.
 
 use super::{devices, memory, name};
-use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{DomainConfig, DomainType};
+use crate::{Ctx, dm};
 use libxc::image::{Kernel, Ramdisk};
 use std::path::Path;
 
@@ -20,6 +20,7 @@ pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     unsupported(config)?;
     name::check_free(ctx, ctx.xs()?, config.c_info.name.as_deref().unwrap_or_default(), None)?;
     devices::check(ctx, config)?;
+    dm::check(ctx, config)?;
     memory::check(ctx, &config.b_info)
 }
 
@@ -42,7 +43,6 @@ fn unsupported(config: &DomainConfig) -> Result<()> {
         (b_info.bootloader.is_some(), "bootloader="),
         (!config.pcidevs.is_empty(), "pci="),
         (!config.vfbs.is_empty(), "vfb="),
-        (config.p9s.iter().any(|p9| p9.backend_domid == 0), "p9= with domain 0 as its backend"),
         (config.channels.iter().any(|channel| channel.backend_domid == 0), "channel= with domain 0 as its backend"),
         (!config.usbctrls.is_empty() || !config.usbdevs.is_empty(), "usbctrl= and usbdev="),
         (!b_info.vnuma_nodes.is_empty(), "vnuma="),

@@ -1,0 +1,173 @@
+//! The QEMUs of a driver domain: one for each guest whose images it opens (`libxl__spawn_qdisk_backend`).
+
+use super::arguments;
+use super::starting::{Launch, Starting};
+use crate::ctx::Ctx;
+use crate::error::{Result, ResultExt};
+use crate::event::{Deadline, Source};
+use crate::exec::Child;
+use crate::xenstore::{Batch, Store, optional, schema};
+use libxc::DomId;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::fs;
+use std::os::fd::AsFd;
+
+/// The QEMUs that this process has started. They live on when it ends, and the next finds them in xenstore.
+#[derive(Default)]
+pub(crate) struct Backends {
+    starting: HashMap<DomId, Starting>,
+    running: HashMap<DomId, Child>,
+}
+
+impl Backends {
+    /// Starts the QEMU of a guest, unless it has one. That it gets ready is seen in [`Backends::step`].
+    pub(crate) fn start(&mut self, ctx: &Ctx, guest: DomId) -> Result<()> {
+        if self.starting.contains_key(&guest) || self.running.contains_key(&guest) || process(ctx, guest)?.is_some() {
+            return Ok(());
+        }
+        let launch = Launch {
+            program: ctx.paths.qemu.clone(),
+            arguments: arguments::of_backends(guest),
+            log: format!("qdisk-{guest}"),
+            directory: schema::device_model(ctx.domid, guest),
+            pid_node: pid_node(ctx, guest),
+        };
+        self.starting.insert(guest, Starting::new(ctx, &launch).context("QEMU")?);
+        Ok(())
+    }
+
+    /// Goes on with those that start, and reaps those that have ended. Gives how each start came out.
+    pub(crate) fn step(&mut self, ctx: &Ctx) -> Vec<(DomId, Result<()>)> {
+        let mut settled = Vec::new();
+        for (guest, qemu) in &mut self.starting {
+            match qemu.is_ready(ctx) {
+                Ok(false) => {}
+                Ok(true) => settled.push((*guest, Ok(()))),
+                Err(e) => settled.push((*guest, Err(e.context("QEMU")))),
+            }
+        }
+        for (guest, result) in &settled {
+            if let (Some(qemu), Ok(())) = (self.starting.remove(guest), result) {
+                self.running.insert(*guest, qemu.into_child());
+            }
+        }
+        self.running.retain(|guest, child| match child.status() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                tracing::warn!("domain {guest}: its QEMU ended ({status})");
+                false
+            }
+            Err(error) => {
+                tracing::warn!("domain {guest}: {error}");
+                true
+            }
+        });
+        settled
+    }
+
+    /// Ends the QEMU of a guest that has no more disks here, whoever started it.
+    pub(crate) fn end(&mut self, ctx: &Ctx, guest: DomId) -> Result<()> {
+        self.starting.remove(&guest); // dropped, it is killed
+        if let Some(pid) = process(ctx, guest)? {
+            match kill(pid, Signal::SIGHUP) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(e) => return Err(e).with_context(|| format!("ending the QEMU of domain {guest} (process {pid})")),
+            }
+        }
+        let mut batch = Batch::new();
+        batch.rm(&pid_node(ctx, guest)).rm(&schema::device_model(ctx.domid, guest));
+        for answer in ctx.xs()?.submit(batch)? {
+            optional(answer)?;
+        }
+        Ok(())
+    }
+
+    /// What can let [`Backends::step`] go on, and until when to wait for it.
+    pub(crate) fn waits_for(&self) -> (Vec<Source<'_>>, Deadline) {
+        let starting = self.starting.values().flat_map(|qemu| qemu.sources());
+        let running = self.running.values().map(|child| Source::Readable(child.as_fd()));
+        let deadline = self.starting.values().fold(Deadline::NEVER, |first, qemu| first.earlier(qemu.deadline()));
+        (starting.chain(running).collect(), deadline)
+    }
+
+    /// Lets those that run live on: guests use their disks.
+    pub(crate) fn release(self) {
+        self.running.into_values().for_each(Child::release);
+        self.starting.into_values().for_each(|qemu| qemu.into_child().release());
+    }
+}
+
+/// Below the driver domain's own directory, for that is all it may write to.
+fn pid_node(ctx: &Ctx, guest: DomId) -> String {
+    format!("{}/libxl/{guest}/qdisk-backend-pid", schema::domain(ctx.domid))
+}
+
+/// The QEMU of a guest that is written down, if it runs. A number that another program has by now is nobody's.
+fn process(ctx: &Ctx, guest: DomId) -> Result<Option<Pid>> {
+    let written = ctx.xs()?.read_optional(&pid_node(ctx, guest))?;
+    let Some(pid) = written.and_then(|pid| pid.parse::<i32>().ok()).filter(|pid| *pid > 1) else { return Ok(None) };
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let (program, own) = (ctx.paths.qemu.as_os_str().as_encoded_bytes(), guest.to_string());
+    let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+    let is_it = words.contains(&program) && words.windows(2).any(|pair| pair == [b"-xen-domid", own.as_bytes()]);
+    Ok(is_it.then(|| Pid::from_raw(pid)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::starting::tests::{host, install};
+    use super::*;
+    use crate::event;
+
+    const GUEST: DomId = DomId(3);
+
+    /// Goes on until the QEMU that starts is ready or has failed.
+    fn settle(ctx: &Ctx, backends: &mut Backends) -> Result<()> {
+        loop {
+            if let Some((_, result)) = backends.step(ctx).pop() {
+                return result;
+            }
+            let (sources, deadline) = backends.waits_for();
+            event::wait(ctx, &sources, deadline).unwrap();
+        }
+    }
+
+    #[test]
+    fn one_for_each_guest_and_the_next_process_knows_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fake, mut ctx) = host(dir.path());
+        ctx.domid = DomId(2);
+        ctx.paths.qemu = install(dir.path(), "sleep 1000");
+        let mut backends = Backends::default();
+        backends.start(&ctx, GUEST).unwrap();
+        backends.start(&ctx, GUEST).unwrap();
+        fake.set("/local/domain/2/device-model/3/state", b"running");
+        settle(&ctx, &mut backends).unwrap();
+        let pid = process(&ctx, GUEST).unwrap().unwrap();
+        backends.release();
+
+        let mut next = Backends::default();
+        next.start(&ctx, GUEST).unwrap();
+        assert_eq!(process(&ctx, GUEST).unwrap(), Some(pid));
+        next.end(&ctx, GUEST).unwrap();
+        assert_eq!(fake.get("/local/domain/2/libxl/3/qdisk-backend-pid"), None);
+        assert_eq!(nix::sys::wait::waitpid(pid, None).unwrap().pid(), Some(pid));
+    }
+
+    #[test]
+    fn one_that_ends_at_once_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_fake, mut ctx) = host(dir.path());
+        ctx.domid = DomId(2);
+        ctx.paths.qemu = install(dir.path(), "echo no grants >&2; exit 1");
+        let mut backends = Backends::default();
+        backends.start(&ctx, GUEST).unwrap();
+        let error = settle(&ctx, &mut backends).unwrap_err().to_string();
+        assert!(error.starts_with("QEMU: ") && error.contains("no grants"), "{error}");
+        backends.end(&ctx, GUEST).unwrap();
+        assert_eq!(backends.waits_for().1, Deadline::NEVER);
+    }
+}

@@ -1,0 +1,118 @@
+//! The device model: QEMU. It serves disks and other devices of PV and PVH guests from this domain.
+//!
+//! `arguments.rs` says how it is called, `starting.rs` runs it and waits until it is ready; in a driver domain
+//! `backends.rs` keeps those that are needed. [`destroy`] ends the one of a guest.
+//!
+//! [`destroy`]: crate::domain::destroy
+
+mod arguments;
+mod backends;
+mod starting;
+
+pub(crate) use backends::Backends;
+
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::types::{DiskBackend, DomainConfig, VkbBackend};
+use crate::xenstore::{Store, schema};
+use libxc::DomId;
+use starting::{Launch, Starting};
+use std::path::{Path, PathBuf};
+
+/// What QEMU keeps of a guest's console output that nobody reads, in bytes (XSA-180).
+const CONSOLE_LIMIT: (&str, &str) = ("XEN_QEMU_CONSOLE_LIMIT", "1048576");
+
+/// Whether a PV or PVH guest has a device that QEMU serves here (`libxl__need_xenpv_qemu`).
+pub(crate) fn is_needed(ctx: &Ctx, config: &DomainConfig) -> bool {
+    let here = u32::from(ctx.domid.0);
+    config.disks.iter().any(|disk| disk.backend == DiskBackend::Qdisk && disk.backend_domid == here)
+        || config.vkbs.iter().any(|vkb| vkb.backend_type == VkbBackend::Qemu && vkb.backend_domid == here)
+        || config.p9s.iter().any(|p9| p9.backend_domid == here)
+}
+
+/// Refuses a guest whose QEMU could not be started, before it exists.
+pub(crate) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
+    if !is_needed(ctx, config) {
+        return Ok(());
+    }
+    if config.b_info.dm_restrict.is_true() {
+        return Err(Error::new(
+            ErrorKind::NotImplemented,
+            "dm_restrict=1 is not supported yet for a guest with devices that QEMU serves",
+        ));
+    }
+    let qemu = program(ctx, config);
+    let found = nix::unistd::access(&qemu, nix::unistd::AccessFlags::X_OK);
+    found.map_err(|e| {
+        let (qemu, why) = (qemu.display(), e.desc());
+        Error::fail(format!("QEMU, which serves its devices, cannot be run: {qemu}: {why} (device_model_override=)"))
+    })
+}
+
+/// Starts the guest's QEMU and returns when it has connected to the devices that the guest has.
+///
+/// # Errors
+/// That QEMU could not be started or did not get ready, with the last words of its log.
+pub(crate) fn start(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
+    let name = config.c_info.name.as_deref().unwrap_or_default();
+    let launch = Launch {
+        program: program(ctx, config),
+        arguments: arguments::of_guest(config, domid, &ctx.paths.run),
+        log: format!("qemu-dm-{name}"),
+        directory: schema::device_model(ctx.domid, domid),
+        pid_node: pid_node(domid),
+    };
+    Starting::new(ctx, &launch).and_then(|qemu| qemu.wait(ctx)).context("device model (QEMU)")
+}
+
+/// Refuses a device for a guest whose QEMU does not run: it is started with the guest, if the guest needs it then.
+pub(crate) fn check_running(ctx: &Ctx, domid: DomId) -> Result<()> {
+    if ctx.xs()?.exists(&pid_node(domid))? {
+        return Ok(());
+    }
+    Err(Error::fail(
+        "QEMU would serve it, and does not run for this guest: it is started with a guest that has such a device",
+    ))
+}
+
+fn pid_node(domid: DomId) -> String {
+    format!("{}/image/device-model-pid", schema::domain(domid))
+}
+
+fn program(ctx: &Ctx, config: &DomainConfig) -> PathBuf {
+    config.b_info.device_model.as_deref().map_or_else(|| ctx.paths.qemu.clone(), |path| Path::new(path).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paths::Paths;
+    use crate::types::{DeviceDisk, DeviceVkb};
+
+    #[test]
+    fn devices_that_qemu_serves_here() {
+        let ctx = Ctx::new(Paths::installed(Path::new("/usr")));
+        let disk = |backend, backend_domid| DeviceDisk { backend, backend_domid, ..Default::default() };
+        let with = |disk| DomainConfig { disks: vec![disk], ..Default::default() };
+        assert!(!is_needed(&ctx, &with(disk(DiskBackend::Phy, 0))));
+        assert!(!is_needed(&ctx, &with(disk(DiskBackend::Qdisk, 3))));
+        assert!(is_needed(&ctx, &with(disk(DiskBackend::Qdisk, 0))));
+        let vkb = |backend_type| DomainConfig {
+            vkbs: vec![DeviceVkb { backend_type, ..Default::default() }],
+            ..Default::default()
+        };
+        assert!(is_needed(&ctx, &vkb(VkbBackend::Qemu)));
+        assert!(!is_needed(&ctx, &vkb(VkbBackend::Linux)));
+    }
+
+    #[test]
+    fn a_missing_qemu_is_told_before_the_guest_exists() {
+        let ctx = Ctx::new(Paths::installed(Path::new("/usr")));
+        let mut config = DomainConfig::default();
+        config.b_info.device_model = Some("/nonexistent/qemu".into());
+        check(&ctx, &config).unwrap();
+        config.disks = vec![DeviceDisk { backend: DiskBackend::Qdisk, ..Default::default() }];
+        let error = check(&ctx, &config).unwrap_err().to_string();
+        assert!(error.contains("/nonexistent/qemu: No such file or directory"), "{error}");
+    }
+}
