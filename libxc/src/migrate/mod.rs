@@ -34,7 +34,7 @@ pub enum Error {
     #[error("the stream: {0}")]
     Stream(#[from] StreamError),
     /// The stream could not be read or written.
-    #[error("{what}: {error}")]
+    #[error("{what}: {}", reason(error))]
     Io {
         /// What was being done.
         what: &'static str,
@@ -64,6 +64,15 @@ impl Error {
     }
 }
 
+/// The system's errors without their number, and a stream's end in words.
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => nix::errno::Errno::from_raw(number).desc().into(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        None => error.to_string(),
+    }
+}
+
 /// Says what was being done when Xen refused or the stream failed.
 trait During<T> {
     fn during(self, what: &'static str) -> Result<T>;
@@ -78,5 +87,19 @@ impl<T> During<T> for crate::Result<T> {
 impl<T> During<T> for io::Result<T> {
     fn during(self, what: &'static str) -> Result<T> {
         self.map_err(|error| Error::Io { what, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn errors_of_the_stream_are_told_in_words() {
+        let told = |error: io::Error| Err::<(), _>(error).during("reading the stream").unwrap_err().to_string();
+        assert_eq!(told(io::Error::from_raw_os_error(libc::EPIPE)), "reading the stream: Broken pipe");
+        let cut = (&[0_u8; 3][..]).read_exact(&mut [0; 8]).unwrap_err();
+        assert_eq!(told(cut), "reading the stream: it ends too early");
     }
 }

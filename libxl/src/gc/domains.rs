@@ -32,10 +32,15 @@ pub(super) fn half_built(ctx: &Ctx, domains: &[DomainInfo]) -> Result<Vec<DomId>
     }
     // In this order: a builder that is gone by now has either died or completed its domain.
     let builders = builders(&ctx.paths.log).context("looking who builds domains")?;
+    // Before a suspect's own name, which it may get meanwhile.
+    let mut taken = Vec::new();
+    for info in domains {
+        taken.extend(name_of(ctx, info.domid)?);
+    }
     let mut found = Vec::new();
     for info in incomplete(&suspects)? {
-        let name = ctx.xs()?.read_optional(&format!("{}/name", schema::domain(info.domid)))?;
-        match builders.iter().find(|builder| builder.may_build(name.as_deref())) {
+        let name = name_of(ctx, info.domid)?;
+        match builders.iter().find(|builder| builder.may_build(name.as_deref(), &taken)) {
             Some(builder) => tracing::warn!(
                 "domain {} has no configuration yet; it stays, for process {} ({}) may be building it",
                 info.domid,
@@ -89,9 +94,12 @@ pub(super) fn is_incoming(ctx: &Ctx, domid: DomId, name: &str) -> Result<bool> {
 /// The name of a domain that is complete, if it is that of a copy.
 fn incoming_name(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
     let Some(info) = ctx.xc()?.domain(domid)? else { return Ok(None) };
-    let name = ctx.xs()?.read_optional(&format!("{}/name", schema::domain(domid)))?;
-    let name = name.filter(|name| name.ends_with(INCOMING));
+    let name = name_of(ctx, domid)?.filter(|name| name.ends_with(INCOMING));
     Ok(if name.is_some() && is_complete(ctx, &info)? { name } else { None })
+}
+
+fn name_of(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
+    Ok(ctx.xs()?.read_optional(&format!("{}/name", schema::domain(domid)))?)
 }
 
 fn never_ran(info: &DomainInfo) -> bool {
@@ -123,10 +131,13 @@ impl Builder {
         self.monitors.is_none()
     }
 
-    fn may_build(&self, domain: Option<&str>) -> bool {
+    /// Whether it may build the domain of this name, where domains have the names `taken`.
+    fn may_build(&self, domain: Option<&str>, taken: &[String]) -> bool {
         match (&self.monitors, domain) {
+            (None, _) => true,
             (Some(monitored), Some(domain)) => monitored == domain,
-            _ => true,
+            // A domain gets its name soon; a monitor's own is gone before it builds another.
+            (Some(monitored), None) => !taken.contains(monitored),
         }
     }
 }
@@ -173,10 +184,12 @@ mod tests {
         assert_eq!(of("/dev/pts/1"), None);
         let builder =
             |monitors: Option<&str>| Builder { pid: 7, name: "xl".into(), monitors: monitors.map(Into::into) };
-        assert!(builder(Some("web1")).may_build(Some("web1")));
-        assert!(!builder(Some("web1")).may_build(Some("web2")));
-        assert!(builder(Some("web1")).may_build(None), "a domain gets its name soon");
-        assert!(builder(None).may_build(Some("web2")));
+        let taken = ["web1".to_owned()];
+        assert!(builder(Some("web1")).may_build(Some("web1"), &taken));
+        assert!(!builder(Some("web1")).may_build(Some("web2"), &taken));
+        assert!(builder(Some("web1")).may_build(None, &[]), "a domain gets its name soon");
+        assert!(!builder(Some("web1")).may_build(None, &taken), "it waits for the end of its own");
+        assert!(builder(None).may_build(Some("web2"), &taken));
         assert!(builder(None).may_receive());
         assert!(!builder(Some("web1--incoming")).may_receive(), "stock xl's monitor of a copy outlives its receiver");
     }
