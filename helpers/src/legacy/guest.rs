@@ -115,6 +115,9 @@ impl<R: Read, W: Write> Conversion<'_, R, W> {
         }
         self.hvm_params(&params)?;
         let context = self.blob("legacy HVM context")?;
+        if context.is_empty() {
+            return Err(self.input.wrong("legacy HVM context", "length: found 0"));
+        }
         (self.tell)(format!("Got HVM Context ({:#x} bytes)", context.len()));
         self.record(RecordType::HvmContext, &context)?;
         self.record(RecordType::End, &[])

@@ -259,4 +259,11 @@ mod tests {
         let huge = [words(&[u64::MAX, u64::MAX]), vec![0; 64]].concat();
         assert!(converted(&huge, PV).is_err());
     }
+
+    #[test]
+    fn an_hvm_guest_without_a_context_is_refused() {
+        let stream = [words(&[512]), ints(&[0]), words(&[1, 2, 3]), ints(&[0])].concat();
+        let error = converted(&stream, Wanted { guest: GuestKind::Hvm, ..PV }).unwrap_err().to_string();
+        assert!(error.contains("legacy HVM context: length"), "{error}");
+    }
 }

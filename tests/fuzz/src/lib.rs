@@ -1,7 +1,9 @@
-//! What the fuzz targets call: xl's own reading of configurations, and what has to hold for any of them.
+//! What the fuzz targets call: streams (`stream`), and xl's own reading of configurations, and what has to hold for any of them.
 //!
 //! Nothing may panic, overflow or go on for ever; findings can be shown; and a configuration without errors says the
 //! same after `xl convert` to TOML and back.
+
+pub mod stream;
 
 #[path = "../../../xl/src/config/mod.rs"]
 mod config;
