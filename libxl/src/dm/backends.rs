@@ -140,7 +140,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (fake, mut ctx) = host(dir.path());
         ctx.domid = DomId(2);
-        ctx.paths.qemu = install(dir.path(), "sleep 1000");
+        ctx.paths.qemu = install(dir.path(), "trap 'kill $!' HUP; sleep 1000 & wait");
         let mut backends = Backends::default();
         backends.start(&ctx, GUEST).unwrap();
         backends.start(&ctx, GUEST).unwrap();
