@@ -53,7 +53,7 @@ impl Machine {
         limit: Duration,
     ) -> Result<Self> {
         let errors = directories.console.with_extension("qemu");
-        let mut qemu = Command::new("qemu-system-x86_64")
+        let mut qemu = qemu()
             .args(machine_arguments(profile, accelerator, image))
             .args(channel_arguments(directories))
             .stdin(Stdio::null())
@@ -100,6 +100,13 @@ impl Drop for Machine {
     }
 }
 
+/// QEMU, which ends with this program, however that ends.
+fn qemu() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
+    command
+}
+
 /// Runs a machine whose console is this terminal, until it powers off.
 pub(crate) fn interact(
     profile: &Profile,
@@ -110,7 +117,7 @@ pub(crate) fn interact(
 ) -> Result<()> {
     let mut profile = profile.clone();
     profile.linux = format!("{} lab.tty={}x{}", profile.linux, terminal.0, terminal.1);
-    let status = Command::new("qemu-system-x86_64")
+    let status = qemu()
         .args(machine_arguments(&profile, accelerator, image))
         .args(["-serial", "mon:stdio"])
         .args(share_arguments(directories))
