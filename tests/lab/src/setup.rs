@@ -18,11 +18,12 @@ const HOST_PACKAGES: [&str; 7] =
     ["qemu-system-x86", "mmdebstrap", "e2fsprogs", "cpio", "kmod", "libxen-dev", "libclang-dev"];
 
 /// Packages of dom0: Xen and its stock tools, a kernel, and what the cases use to look at a host.
-const DOM0_PACKAGES: [&str; 21] = [
+const DOM0_PACKAGES: [&str; 22] = [
     "xen-hypervisor-4.17-amd64",
     "xen-utils-4.17",
     "xenstore-utils",
     "qemu-system-xen",
+    "qemu-utils",
     "linux-image-amd64",
     "grub-xen-host",
     "busybox-static",
