@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline, Source, Woken};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::io;
@@ -117,8 +117,26 @@ fn inherit(fd: i32) -> io::Result<()> {
     }
 }
 
+/// Tells a process that is no child of this one to end (SIGHUP), and waits for that. Returns whether it has ended before
+/// the deadline; one that is gone already has.
+///
+/// # Errors
+/// That it may not be told, with its number; `Aborted` if cancelled.
+pub fn end(ctx: &Ctx, pid: Pid, deadline: Deadline) -> Result<bool> {
+    let ending = || format!("ending process {pid}");
+    let pidfd = match pidfd_open(pid.as_raw().unsigned_abs()) {
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(true),
+        opened => opened.with_context(ending)?,
+    };
+    match kill(pid, Signal::SIGHUP) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(e) => return Err(e).with_context(ending),
+    }
+    Ok(event::wait(ctx, &[Source::Readable(pidfd.as_fd())], deadline)? != Woken::TimedOut)
+}
+
 fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
-    // SAFETY: plain integers go in; the child is not yet reaped, so the pid is its own.
+    // SAFETY: plain integers go in.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
     // SAFETY: the call has just made this descriptor, and nobody else has it. It has O_CLOEXEC.
@@ -251,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_ended_and_waited_for() {
+        let (mut started, written) = io::pipe().unwrap();
+        let stubborn = sh("trap '' HUP; echo; exec sleep 1000").stdout(written).spawn().unwrap();
+        started.read_exact(&mut [0]).unwrap();
+        let pid = Pid::from_raw(stubborn.pid() as i32);
+        assert!(!end(&ctx(), pid, Deadline::after(Duration::from_millis(50))).unwrap());
+        drop(stubborn);
+        assert!(end(&ctx(), pid, long()).unwrap(), "it is gone");
+        let obedient = sh("exec sleep 1000").spawn().unwrap();
+        assert!(end(&ctx(), Pid::from_raw(obedient.pid() as i32), long()).unwrap());
+    }
+
+    #[test]
     fn at_the_deadline_the_whole_group_is_killed() {
         let (mut read, written) = io::pipe().unwrap();
         let child = sh("sleep 1000 & sleep 1000").stdout(written).spawn().unwrap();
@@ -276,7 +307,7 @@ mod tests {
         let pid = Pid::from_raw(child.pid() as i32);
         child.release();
         assert_eq!(nix::unistd::getsid(Some(pid)).unwrap(), pid);
-        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+        kill(pid, Signal::SIGKILL).unwrap();
     }
 
     #[test]

@@ -6,16 +6,17 @@
 use super::backends;
 use super::info;
 use crate::device::Device;
-use crate::error::{Error, Result, ResultExt};
+use crate::error::{Result, ResultExt};
+use crate::event::Deadline;
 use crate::userdata::Userdata;
 use crate::xenstore::{Batch, Store, optional, schema};
-use crate::{Ctx, domid_history};
+use crate::{Ctx, domid_history, exec};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo};
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::io;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Destroys a domain and frees all that belongs to it: processes, devices, xenstore nodes, files, memory.
@@ -87,12 +88,15 @@ impl Leftovers {
     }
 }
 
-/// Ends the QEMU that serves the domain; its sockets go with it.
+/// How long QEMU may take to write back what its disks have in memory and to end.
+pub(crate) const QEMU_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Ends the QEMU that serves the domain; its sockets go with it. It writes to its devices' nodes until its end, so nodes
+/// that are removed before would come again.
 fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     let Some(pid) = left.device_model else { return Ok(()) };
-    match kill(pid, Signal::SIGHUP) {
-        Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-        Err(e) => return Err(Error::fail(format!("device model (process {pid}): {}", e.desc()))),
+    if !exec::end(ctx, pid, Deadline::after(QEMU_PATIENCE)).context("device model")? {
+        tracing::warn!("domain {}: its QEMU (process {pid}) takes long to end", left.domid);
     }
     for socket in ["qmp-libxl", "qmp-libxenstat"] {
         remove_file(&ctx.paths.run.join(format!("{socket}-{}", left.domid)))?;

@@ -1,12 +1,12 @@
 //! Devices and xenstore nodes of domains that are gone.
 
-use crate::Ctx;
 use crate::device::{self, Device, Force};
-use crate::error::{Error, Result, ResultExt};
+use crate::domain::QEMU_PATIENCE;
+use crate::error::{Result, ResultExt};
+use crate::event::Deadline;
 use crate::xenstore::{Batch, Store, optional, schema};
+use crate::{Ctx, exec};
 use libxc::DomId;
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
@@ -92,10 +92,8 @@ fn end_device_model(ctx: &Ctx, domid: DomId) -> Result<()> {
     if !fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| serves(&line, domid)) {
         return Ok(());
     }
-    match kill(Pid::from_raw(pid), Signal::SIGHUP) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(e) => Err(Error::fail(format!("device model (process {pid}): {}", e.desc()))),
-    }
+    // One that takes longer is found again by the next search.
+    exec::end(ctx, Pid::from_raw(pid), Deadline::after(QEMU_PATIENCE)).context("device model").map(drop)
 }
 
 /// Whether a command line is that of a domain's QEMU.

@@ -167,7 +167,7 @@ host_state() {
     echo "domains:"
     stockxl list | awk 'NR > 1 { print $2, $1 }'
     echo "xenstore:"
-    xenstore-ls -f | sed "s/ = .*//" | grep -vx -e /libxl -e /vm | sort # these two stay once made
+    xenstore-ls -f | sed "s/ = .*//" | grep -vx -e /libxl -e /vm -e /local/domain/0/device-model | sort # these stay once made
     echo "files:"
     # xenconsole leaves its lock when it is ended by a signal.
     find /var/lib/xen /run/xen /run/lock /var/lock -mindepth 1 ! -name 'domid-history*' ! -name 'xenconsole.*' | sort -u
