@@ -21,7 +21,7 @@ pub(super) fn of_guest(config: &DomainConfig, domid: DomId, run: &Path) -> Vec<S
     if let Some(name) = &config.c_info.name {
         arguments.extend(strings(["-name", name]));
     }
-    arguments.extend(strings(["-vnc", "none", "-display", "none"]));
+    arguments.extend(strings(["-vnc", "none", "-display", "none", "-nographic"]));
     arguments.extend_from_slice(&b_info.extra);
     arguments.extend(strings(["-machine", "xenpv"]));
     arguments.extend_from_slice(&b_info.extra_pv);
@@ -63,7 +63,7 @@ mod tests {
             -chardev socket,id=libxl-cmd,path=/run/xen/qmp-libxl-3,server=on,wait=off -mon chardev=libxl-cmd,mode=control \
             -chardev socket,id=libxenstat-cmd,path=/run/xen/qmp-libxenstat-3,server=on,wait=off \
             -mon chardev=libxenstat-cmd,mode=control -nodefaults -no-user-config -xen-attach -name web -vnc none \
-            -display none -d -machine xenpv -D /log -m 144";
+            -display none -nographic -d -machine xenpv -D /log -m 144";
         assert_eq!(of_guest(&config, DomId(3), Path::new("/run/xen")).join(" "), expected);
         let expected = "-xen-domid 3 -xen-attach -name domain-3 -nographic -M xenpv -monitor /dev/null \
             -serial /dev/null -parallel /dev/null";

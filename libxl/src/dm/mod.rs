@@ -54,15 +54,23 @@ pub(crate) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
 /// # Errors
 /// That QEMU could not be started or did not get ready, with the last words of its log.
 pub(crate) fn start(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
-    let name = config.c_info.name.as_deref().unwrap_or_default();
     let launch = Launch {
         program: program(ctx, config),
         arguments: arguments::of_guest(config, domid, &ctx.paths.run),
-        log: format!("qemu-dm-{name}"),
+        log: log_name(config),
         directory: schema::device_model(ctx.domid, domid),
         pid_node: pid_node(domid),
     };
     Starting::new(ctx, &launch).and_then(|qemu| qemu.wait(ctx)).context("device model (QEMU)")
+}
+
+/// An error of a device that the guest's QEMU was to serve, with what QEMU said last.
+pub(crate) fn explain(ctx: &Ctx, config: &DomainConfig, error: Error) -> Error {
+    let log = ctx.paths.log.join(format!("{}.log", log_name(config)));
+    match starting::last_line(&log) {
+        Some(line) => Error::new(error.kind(), format!("{error}; {line} (log: {})", log.display())),
+        None => error,
+    }
 }
 
 /// Refuses a device for a guest whose QEMU does not run: it is started with the guest, if the guest needs it then.
@@ -73,6 +81,10 @@ pub(crate) fn check_running(ctx: &Ctx, domid: DomId) -> Result<()> {
     Err(Error::fail(
         "QEMU would serve it, and does not run for this guest: it is started with a guest that has such a device",
     ))
+}
+
+fn log_name(config: &DomainConfig) -> String {
+    format!("qemu-dm-{}", config.c_info.name.as_deref().unwrap_or_default())
 }
 
 fn pid_node(domid: DomId) -> String {
@@ -103,6 +115,19 @@ mod tests {
         };
         assert!(is_needed(&ctx, &vkb(VkbBackend::Qemu)));
         assert!(!is_needed(&ctx, &vkb(VkbBackend::Linux)));
+    }
+
+    #[test]
+    fn an_error_has_the_last_words_of_qemu() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_fake, ctx) = starting::tests::host(dir.path());
+        let mut config = DomainConfig::default();
+        config.c_info.name = Some("web".into());
+        let error = || Error::fail("disk xvda: not ready");
+        assert_eq!(explain(&ctx, &config, error()).to_string(), "disk xvda: not ready");
+        std::fs::write(ctx.paths.log.join("qemu-dm-web.log"), "qemu: no qcow2\n").unwrap();
+        let told = explain(&ctx, &config, error()).to_string();
+        assert!(told.starts_with("disk xvda: not ready; qemu: no qcow2 (log: /"), "{told}");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Starting {
 }
 
 /// The last line of a file, as far as it is text.
-fn last_line(path: &Path) -> Option<String> {
+pub(super) fn last_line(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_END))).ok()?;

@@ -32,7 +32,8 @@ pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> 
     device::add(ctx, &devices)?;
     if dm::is_needed(ctx, config) {
         dm::start(ctx, config, domid)?;
-        device::await_qemu(ctx, devices.iter().map(|nodes| nodes.device))?;
+        let served = devices.iter().map(|nodes| nodes.device);
+        device::await_qemu(ctx, served).map_err(|error| dm::explain(ctx, config, error))?;
     }
     Ok(())
 }

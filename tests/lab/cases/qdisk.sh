@@ -28,7 +28,7 @@ for program in stockxl xl; do
     pid=$(xenstore-read "/local/domain/$domid/image/device-model-pid")
     wait_for 20 waits "$domid"
     { xenstore_of "$domid"; xenstore-ls -fp "/local/domain/0/device-model/$domid"; } |
-        sed -E "s#device-model-pid = \"[0-9]*\"#device-model-pid = \"VARIES\"#; s#device-model/$domid#device-model/DOMID#" > $program.xenstore
+        sed -E "s#device-model-pid = \"[0-9]*\"#device-model-pid = \"VARIES\"#; s#device-model/$domid#device-model/DOMID#; s#,n$domid\)#,nDOMID)#" > $program.xenstore
     userdata_of "$domid" > $program.userdata
     tr '\0' '\n' < "/proc/$pid/cmdline" | sed "s/-$domid\b/-DOMID/; s/^$domid$/DOMID/; s#/var/run/#/run/#" > $program.qemu
     tr '\0' '\n' < "/proc/$pid/environ" | grep ^XEN_ >> $program.qemu
@@ -76,7 +76,7 @@ refused() {
 }
 cp raw.img broken.qcow2
 { tiny_pv broken; echo "disk = [\"$PWD/broken.qcow2,qcow2,xvda,w\"]"; } > broken.cfg
-refused "disk xvda: QEMU cannot open its image" xl create -q broken.cfg
+refused "disk xvda: .*Image is not in qcow2 format" xl create -q broken.cfg
 sed 's/broken.qcow2/none.qcow2/' broken.cfg > none.cfg
 refused "none.qcow2: No such file" xl create -q none.cfg
 { tiny_pv plain; } > plain.cfg
