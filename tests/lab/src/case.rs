@@ -98,17 +98,18 @@ pub(crate) fn run<'a>(
     for name in profiles {
         let profile = Profile::load(workspace, name)?;
         let mut waiting: Vec<&Case> = cases.iter().copied().filter(|c| c.options.profile == name).collect();
-        // A case that takes dom0 down fails; those after it get a new boot.
+        // A case that fails may have taken dom0 down or left something at work; those after it get a new boot.
         while !waiting.is_empty() {
             let directories = lab.directories(&format!("{round}-{name}-{}", waiting.len()))?;
             write_share(workspace, &directories.share, &waiting)?;
             let mut machine = boot(lab, &profile, &directories)?;
             while let Some(case) = waiting.first() {
                 let started = Instant::now();
-                let (outcome, alive) = watch(&mut machine, &directories, case);
+                let outcome = watch(&mut machine, &directories, case);
+                let failed = matches!(outcome, Outcome::Failed(_));
                 report(case, outcome, started.elapsed());
                 waiting.remove(0);
-                if !alive {
+                if failed {
                     break;
                 }
             }
@@ -138,17 +139,17 @@ fn write_share(workspace: &Workspace, share: &Path, cases: &[&Case]) -> Result<(
     write_main(share, "#!/bin/sh\nexec bash /lab/run-cases\n")
 }
 
-/// Follows one case to its end; the second value says whether dom0 lives on.
-fn watch(machine: &mut Machine, directories: &Directories, case: &Case) -> (Outcome, bool) {
+/// Follows one case to its end.
+fn watch(machine: &mut Machine, directories: &Directories, case: &Case) -> Outcome {
     machine.extend(Duration::from_secs(case.options.timeout) + ALLOWANCE);
     let died = |how: &str| {
         let transcript = transcript(directories, case);
-        (Outcome::Failed(format!("{transcript}\n{how}\n{}", ends_of_logs(directories))), false)
+        Outcome::Failed(format!("{transcript}\n{how}\n{}", ends_of_logs(directories)))
     };
     loop {
         match machine.next() {
             Said::Event(word, status) if word == "end" => {
-                return (outcome(directories, case, status.parse().unwrap_or(u8::MAX)), true);
+                return outcome(directories, case, status.parse().unwrap_or(u8::MAX));
             }
             Said::Line(_) | Said::Event(..) => {}
             Said::End => return died("QEMU ended during this case"),
