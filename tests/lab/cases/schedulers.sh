@@ -1,6 +1,7 @@
 # Scheduler parameters, pinning and the names of CPU pools: the same effect and output as stock xl's.
 #
 # No CPU moves from one pool to another here: Xen sometimes hangs at that under QEMU's emulation, whichever xl asks.
+#: profile = "two-cpus"
 #: timeout = 300
 . /lab/lib.sh
 

@@ -1,27 +1,22 @@
-//! Cases: shell scripts of tests/lab/cases, run in dom0. Cases of one profile share a boot.
+//! Cases: shell scripts of tests/lab/cases, run in dom0. How they are dealt to machines stands in cases.rs.
 //!
 //! A case's first comment says what it shows; lines that begin with `#:` are its options, in TOML. It passes when it
 //! exits 0, and skips itself with exit status 77 after printing why. It must leave no domain behind.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::machine::{Directories, Machine, Said};
+use crate::machine::Directories;
 use crate::process::last_lines;
-use crate::profile::Profile;
-use crate::progress;
-use crate::session::{Lab, copy_files, ends_of_logs, write_main};
+use crate::session::ends_of_logs;
 use crate::workspace::Workspace;
 
 /// The exit status by which a case says that it does not apply here.
 const SKIP: u8 = 77;
-
-/// Time for the runner to look for left-overs and gather logs, on top of a case's own.
-const ALLOWANCE: Duration = Duration::from_secs(60);
 
 /// A test that needs real Xen.
 #[derive(Debug)]
@@ -29,8 +24,8 @@ pub(crate) struct Case {
     /// "case " and the script's file name without ".sh".
     pub name: String,
     /// The script's file name without ".sh".
-    stem: String,
-    script: PathBuf,
+    pub stem: String,
+    pub script: PathBuf,
     options: Options,
 }
 
@@ -60,7 +55,7 @@ pub(crate) enum Outcome {
 }
 
 impl Case {
-    /// The cases whose name contains `filter`, short ones first.
+    /// The cases whose name contains `filter`, long ones first: two machines then end at about the same time.
     pub(crate) fn all(workspace: &Workspace, filter: &str) -> Result<Vec<Self>> {
         let mut cases = Vec::new();
         for entry in fs::read_dir(workspace.lab().join("cases"))? {
@@ -73,8 +68,43 @@ impl Case {
                 cases.push(Self { name, stem, script, options });
             }
         }
-        cases.sort_by(|a, b| (a.options.timeout, &a.name).cmp(&(b.options.timeout, &b.name)));
+        cases.sort_by(|a, b| (b.options.timeout, &a.name).cmp(&(a.options.timeout, &b.name)));
         Ok(cases)
+    }
+
+    /// The machine that it needs: a file of tests/lab/profiles, without ".toml".
+    pub(crate) fn profile(&self) -> &str {
+        &self.options.profile
+    }
+
+    /// How long it may take.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(self.options.timeout)
+    }
+
+    /// How it ended, when its machine ended before it: `how` tells.
+    pub(crate) fn died(&self, directories: &Directories, how: &str) -> Outcome {
+        let transcript = transcript(directories, self);
+        Outcome::Failed(format!("{transcript}\n{how}\n{}", ends_of_logs(directories)))
+    }
+
+    /// How it ended, with the exit status that the runner told.
+    pub(crate) fn outcome(&self, directories: &Directories, status: u8) -> Outcome {
+        match status {
+            0 => Outcome::Passed,
+            SKIP => Outcome::Skipped(last_lines(&output_file(directories, self, "transcript"), 1)),
+            _ => Outcome::Failed(self.failure(directories, status)),
+        }
+    }
+
+    /// What to show of its failure: the end first, so that the cause stands where one looks.
+    fn failure(&self, directories: &Directories, status: u8) -> String {
+        let logs = [("dom0's logs", "logs"), ("dom0's kernel", "kernel"), ("Xen", "xen")]
+            .map(|(title, file)| format!("--- {title}\n{}\n", last_lines(&output_file(directories, self, file), 40)));
+        let end = last_lines(&output_file(directories, self, "transcript"), 5);
+        let crashes = crashes(&fs::read_to_string(output_file(directories, self, "xen")).unwrap_or_default());
+        let all = transcript(directories, self);
+        format!("{end}\nexit status {status}\n{crashes}{all}\n{}", logs.concat())
     }
 }
 
@@ -83,102 +113,11 @@ fn parse_options(script: &str) -> Result<Options> {
     Ok(toml::from_str(&toml)?)
 }
 
-/// Runs the cases, one boot for each profile, and reports each with the time it took as soon as it has ended. `round`
-/// tells the directories of one call from those of the next.
-pub(crate) fn run<'a>(
-    workspace: &Workspace,
-    lab: &Lab,
-    cases: &[&'a Case],
-    round: &str,
-    mut report: impl FnMut(&'a Case, Outcome, Duration),
-) -> Result<()> {
-    let mut profiles: Vec<&str> = cases.iter().map(|c| c.options.profile.as_str()).collect();
-    profiles.sort_unstable();
-    profiles.dedup();
-    for name in profiles {
-        let profile = Profile::load(workspace, name)?;
-        let mut waiting: Vec<&Case> = cases.iter().copied().filter(|c| c.options.profile == name).collect();
-        // A case that fails may have taken dom0 down or left something at work; those after it get a new boot.
-        while !waiting.is_empty() {
-            let directories = lab.directories(&format!("{round}-{name}-{}", waiting.len()))?;
-            write_share(workspace, &directories.share, &waiting)?;
-            let mut machine = boot(lab, &profile, &directories)?;
-            while let Some(case) = waiting.first() {
-                let started = Instant::now();
-                let outcome = watch(&mut machine, &directories, case);
-                let failed = matches!(outcome, Outcome::Failed(_));
-                report(case, outcome, started.elapsed());
-                waiting.remove(0);
-                if failed {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Boots; once more if the first try fails, as a machine under software emulation now and then does.
-fn boot(lab: &Lab, profile: &Profile, directories: &Directories) -> Result<Machine> {
-    lab.boot(profile, directories, ALLOWANCE).or_else(|error| {
-        progress::say(&format!("booting once more: {error:#}"));
-        lab.boot(profile, directories, ALLOWANCE)
-    })
-}
-
-/// Puts the runner, the shared functions and the scripts where dom0 finds them.
-fn write_share(workspace: &Workspace, share: &Path, cases: &[&Case]) -> Result<()> {
-    copy_files(&workspace.lab().join("share"), share)?;
-    fs::create_dir_all(share.join("cases"))?;
-    let mut list = String::new();
-    for case in cases {
-        fs::copy(&case.script, share.join("cases").join(&case.stem))?;
-        list += &format!("{} {}\n", case.stem, case.options.timeout);
-    }
-    fs::write(share.join("list"), list)?;
-    write_main(share, "#!/bin/sh\nexec bash /lab/run-cases\n")
-}
-
-/// Follows one case to its end.
-fn watch(machine: &mut Machine, directories: &Directories, case: &Case) -> Outcome {
-    machine.extend(Duration::from_secs(case.options.timeout) + ALLOWANCE);
-    let died = |how: &str| {
-        let transcript = transcript(directories, case);
-        Outcome::Failed(format!("{transcript}\n{how}\n{}", ends_of_logs(directories)))
-    };
-    loop {
-        match machine.next() {
-            Said::Event(word, status) if word == "end" => {
-                return outcome(directories, case, status.parse().unwrap_or(u8::MAX));
-            }
-            Said::Line(_) | Said::Event(..) => {}
-            Said::End => return died("QEMU ended during this case"),
-            Said::TimedOut => return died("dom0 did not answer any more"),
-        }
-    }
-}
-
 /// What Xen's log says of a guest that crashed, at most ten lines: the first thing to look at.
 fn crashes(xen: &str) -> String {
     let signs = ["Triple fault", "domain_crash", "crashed", "RIP: ", "unexpected"];
     let lines = xen.lines().filter(|line| signs.iter().any(|sign| line.contains(sign)));
     lines.take(10).flat_map(|line| [line, "\n"]).collect()
-}
-
-fn outcome(directories: &Directories, case: &Case, status: u8) -> Outcome {
-    match status {
-        0 => Outcome::Passed,
-        SKIP => Outcome::Skipped(last_lines(&output_file(directories, case, "transcript"), 1)),
-        _ => {
-            let logs = [("dom0's logs", "logs"), ("dom0's kernel", "kernel"), ("Xen", "xen")].map(|(title, file)| {
-                format!("--- {title}\n{}\n", last_lines(&output_file(directories, case, file), 40))
-            });
-            let end = last_lines(&output_file(directories, case, "transcript"), 5);
-            let crashes = crashes(&fs::read_to_string(output_file(directories, case, "xen")).unwrap_or_default());
-            let all = transcript(directories, case);
-            Outcome::Failed(format!("{end}\nexit status {status}\n{crashes}{all}\n{}", logs.concat()))
-        }
-    }
 }
 
 fn transcript(directories: &Directories, case: &Case) -> String {

@@ -4,6 +4,7 @@ mod accel;
 mod apt;
 mod bench;
 mod case;
+mod cases;
 mod demo;
 mod image;
 mod machine;

@@ -36,7 +36,7 @@ impl Default for Profile {
         Self {
             memory: 4096,
             dom0_memory: 2048,
-            cpus: 2,
+            cpus: 1,
             numa_nodes: 1,
             iommu: false,
             extra_nic: false,
@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn shapes_that_cannot_be_built_are_refused() {
-        for text in ["numa_nodes = 3", "extra_nic = true", "deterministic = true", "memory = 1024", "cpus = 0"] {
+        for text in
+            ["numa_nodes = 2", "extra_nic = true", "deterministic = true\ncpus = 2", "memory = 1024", "cpus = 0"]
+        {
             assert!(Profile::parse(text).is_err(), "{text}");
         }
     }

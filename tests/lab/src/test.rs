@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::case::{self, Case, Outcome};
+use crate::case::{Case, Outcome};
+use crate::cases;
 use crate::process::last_lines;
 use crate::progress::{self, clock};
 use crate::session::{Lab, Program};
@@ -66,7 +67,7 @@ pub(crate) fn run(workspace: &Workspace, filter: &str, program: Program) -> Resu
 /// crashes now and then without the toolstack's doing. A case that fails twice has failed. Returns their names too.
 fn run_cases(workspace: &Workspace, lab: &Lab, cases: &[Case]) -> Result<(Tally, Vec<String>)> {
     let (mut tally, mut suspects) = (Tally::default(), Vec::new());
-    case::run(workspace, lab, &cases.iter().collect::<Vec<_>>(), "first", |case, outcome, time| {
+    cases::run(workspace, lab, cases.iter().collect(), |(case, outcome, time)| {
         let of_case = report(case, outcome, time);
         if of_case.failed > 0 {
             suspects.push(case);
@@ -75,7 +76,7 @@ fn run_cases(workspace: &Workspace, lab: &Lab, cases: &[Case]) -> Result<(Tally,
         }
     })?;
     let (mut unsteady, mut failed) = (Vec::new(), Vec::new());
-    case::run(workspace, lab, &suspects, "again", |case, outcome, time| {
+    cases::run(workspace, lab, suspects, |(case, outcome, time)| {
         let of_case = report(case, outcome, time);
         let list = if of_case.failed > 0 { &mut failed } else { &mut unsteady };
         list.push(case.name.clone());
