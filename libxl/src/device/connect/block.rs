@@ -5,7 +5,7 @@ use super::super::{Device, TOOLSTACK};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
-use crate::host::loop_device;
+use crate::host::loop_device::{self, LoopDevice};
 use crate::lock::LockFile;
 use crate::xenstore::{Batch, Store, schema};
 use libxc::DomId;
@@ -58,15 +58,12 @@ fn add_file(ctx: &Ctx, backend: &str, path: &Path, found: &Metadata, mode: Mode)
     if mode != Mode::Read && found.permissions().mode() & 0o222 == 0 {
         return Err(Error::fail("it is read-only, so a guest cannot write to it"));
     }
-    let node = loop_device::attach(path, mode != Mode::Read)
-        .context("making it a loop device (is the module loop loaded?)")?;
-    let numbers = fs::metadata(&node).map(|m| m.rdev()).context("loop device");
-    let written = numbers.and_then(|numbers| write_nodes(ctx, backend, &node, numbers, true));
-    written.inspect_err(|_| {
-        if let Err(error) = loop_device::detach(&node) {
-            tracing::warn!(node = %node.display(), %error, "giving a loop device back");
-        }
-    })
+    let device =
+        LoopDevice::attach(path, mode != Mode::Read).context("making it a loop device (is the module loop loaded?)")?;
+    let number = device.number().context("loop device")?;
+    write_nodes(ctx, backend, device.path(), number, true)?;
+    // Only now does xenstore say whose it is, so that it can be given back.
+    device.keep().context("loop device")
 }
 
 fn write_nodes(ctx: &Ctx, backend: &str, path: &Path, numbers: u64, is_loop: bool) -> Result<()> {
