@@ -3,6 +3,11 @@
 use crate::types::DomId;
 use nix::errno::Errno;
 
+/// An I/O error in words: the system's without their number (`No such file or directory`).
+pub fn reason(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+}
+
 /// The result of a call into this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

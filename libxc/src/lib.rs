@@ -29,7 +29,7 @@ pub mod stream;
 pub mod types;
 pub mod vcpu;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, reason};
 pub use evtchn::EventChannels;
 pub use foreign::ForeignMap;
 pub use handle::Xc;

@@ -150,11 +150,7 @@ impl<T, E: Into<Error>> ResultExt<T> for Result<T, E> {
 
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
-        // The system's errors without their number: `No such file or directory`.
-        match e.raw_os_error() {
-            Some(number) => Error::from(nix::errno::Errno::from_raw(number)),
-            None => Error::fail(e.to_string()),
-        }
+        Error::fail(libxc::reason(&e))
     }
 }
 

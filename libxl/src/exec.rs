@@ -128,11 +128,19 @@ pub fn end(ctx: &Ctx, pid: Pid, deadline: Deadline) -> Result<bool> {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(true),
         opened => opened.with_context(ending)?,
     };
-    match kill(pid, Signal::SIGHUP) {
-        Ok(()) | Err(Errno::ESRCH) => {}
-        Err(e) => return Err(e).with_context(ending),
-    }
+    hang_up(pid).with_context(ending)?;
     Ok(event::wait(ctx, &[Source::Readable(pidfd.as_fd())], deadline)? != Woken::TimedOut)
+}
+
+/// Tells a process to end (SIGHUP). One that is gone already needs not be told.
+///
+/// # Errors
+/// That it may not be told.
+pub fn hang_up(pid: Pid) -> nix::Result<()> {
+    match kill(pid, Signal::SIGHUP) {
+        Err(Errno::ESRCH) => Ok(()),
+        told => told,
+    }
 }
 
 fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {

@@ -5,7 +5,6 @@
 use clap::{Parser, Subcommand};
 use helpers::compressed::{self, Method};
 use helpers::sandbox;
-use nix::errno::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -36,17 +35,9 @@ fn main() -> ExitCode {
     match run(&Options::parse().work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("libxl-stream-compress: {}", words(&e));
+            eprintln!("libxl-stream-compress: {}", libxc::reason(&e));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// An error as libxl tells it: the system's without their number.
-fn words(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
     }
 }
 

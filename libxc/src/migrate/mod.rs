@@ -64,12 +64,11 @@ impl Error {
     }
 }
 
-/// The system's errors without their number, and a stream's end in words.
+/// A stream's error in words, its end among them.
 fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => nix::errno::Errno::from_raw(number).desc().into(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => "it ends too early".into(),
-        None => error.to_string(),
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        _ => crate::reason(error),
     }
 }
 

@@ -172,9 +172,10 @@ impl Save<'_> {
         memory.set_bandwidth(self.options.limits.bandwidth);
         let mut rounds = Rounds::new(self.options.limits);
         let mut to_send = pages;
+        let frames = |round| format!("Frames iteration {round}");
         loop {
             let (number, began) = (rounds.number(), Instant::now());
-            memory.send(&self.guest, dirty.iter(), to_send, &format!("Frames iteration {number}"), self.control)?;
+            memory.send(&self.guest, dirty.iter(), to_send, &frames(number), self.control)?;
             self.check_p2m()?;
             let stats = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
             let round = Round { sent: to_send, took: began.elapsed(), dirty: stats.dirty.into() };
@@ -194,13 +195,7 @@ impl Save<'_> {
         let stats = self.xc.take_dirty(domid, &mut dirty, true).during("reading the log of written pages")?;
         unsent.iter().for_each(|&page| dirty.set(page));
         let total = unsent.len() as u64 + u64::from(stats.dirty);
-        memory.send(
-            &self.guest,
-            dirty.iter(),
-            total,
-            &format!("Frames iteration {}", rounds.number()),
-            self.control,
-        )?;
+        memory.send(&self.guest, dirty.iter(), total, &frames(rounds.number()), self.control)?;
         self.check_p2m()?;
         if self.options.verify {
             self.record(RecordType::Verify, &[])?;

@@ -1,18 +1,15 @@
 //! The QEMUs of a driver domain: one for each guest whose images it opens (`libxl__spawn_qdisk_backend`).
 
-use super::arguments;
 use super::starting::{Launch, Starting};
+use super::{arguments, running};
 use crate::ctx::Ctx;
 use crate::error::{Result, ResultExt};
 use crate::event::{Deadline, Source};
-use crate::exec::Child;
+use crate::exec::{self, Child};
 use crate::xenstore::{Batch, Store, optional, schema};
 use libxc::DomId;
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
-use std::fs;
 use std::os::fd::AsFd;
 
 /// The QEMUs that this process has started. They live on when it ends, and the next finds them in xenstore.
@@ -72,10 +69,7 @@ impl Backends {
     pub(crate) fn end(&mut self, ctx: &Ctx, guest: DomId) -> Result<()> {
         self.starting.remove(&guest); // dropped, it is killed
         if let Some(pid) = process(ctx, guest)? {
-            match kill(pid, Signal::SIGHUP) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(e) => return Err(e).with_context(|| format!("ending the QEMU of domain {guest} (process {pid})")),
-            }
+            exec::hang_up(pid).with_context(|| format!("ending the QEMU of domain {guest} (process {pid})"))?;
         }
         let mut batch = Batch::new();
         batch.rm(&pid_node(ctx, guest)).rm(&schema::device_model(ctx.domid, guest));
@@ -105,15 +99,10 @@ fn pid_node(ctx: &Ctx, guest: DomId) -> String {
     format!("{}/libxl/{guest}/qdisk-backend-pid", schema::domain(ctx.domid))
 }
 
-/// The QEMU of a guest that is written down, if it runs. A number that another program has by now is nobody's.
+/// The QEMU of a guest that is written down, if it runs.
 fn process(ctx: &Ctx, guest: DomId) -> Result<Option<Pid>> {
     let written = ctx.xs()?.read_optional(&pid_node(ctx, guest))?;
-    let Some(pid) = written.and_then(|pid| pid.parse::<i32>().ok()).filter(|pid| *pid > 1) else { return Ok(None) };
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let (program, own) = (ctx.paths.qemu.as_os_str().as_encoded_bytes(), guest.to_string());
-    let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
-    let is_it = words.contains(&program) && words.windows(2).any(|pair| pair == [b"-xen-domid", own.as_bytes()]);
-    Ok(is_it.then(|| Pid::from_raw(pid)))
+    Ok(written.and_then(|pid| running::find(&pid, guest)))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The device model: QEMU. It serves disks and other devices of PV and PVH guests from this domain.
 //!
-//! `arguments.rs` says how it is called, `starting.rs` runs it and waits until it is ready; in a driver domain
-//! `backends.rs` keeps those that are needed. [`destroy`] ends the one of a guest.
+//! `arguments.rs` says how it is called, `starting.rs` runs it and waits until it is ready, `running.rs` finds and ends
+//! it; in a driver domain `backends.rs` keeps those that are needed. [`destroy`] ends the one of a guest.
 //!
 //! [`destroy`]: crate::domain::destroy
 
 mod arguments;
 mod backends;
+pub(crate) mod running;
 mod starting;
 
 pub(crate) use backends::Backends;
@@ -87,7 +88,8 @@ fn log_name(config: &DomainConfig) -> String {
     format!("qemu-dm-{}", config.c_info.name.as_deref().unwrap_or_default())
 }
 
-fn pid_node(domid: DomId) -> String {
+/// Where the process number of the guest's QEMU stands.
+pub(crate) fn pid_node(domid: DomId) -> String {
     format!("{}/image/device-model-pid", schema::domain(domid))
 }
 

@@ -7,16 +7,14 @@ use super::backends;
 use super::info;
 use crate::device::Device;
 use crate::error::{Result, ResultExt};
-use crate::event::Deadline;
 use crate::userdata::Userdata;
 use crate::xenstore::{Batch, Store, optional, schema};
-use crate::{Ctx, domid_history, exec};
+use crate::{Ctx, dm, domid_history};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo};
 use nix::unistd::Pid;
 use std::fs;
 use std::io;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// Destroys a domain and frees all that belongs to it: processes, devices, xenstore nodes, files, memory.
@@ -70,7 +68,7 @@ impl Leftovers {
     fn read(ctx: &Ctx, domid: DomId) -> Result<Leftovers> {
         let (xs, dom) = (ctx.xs()?, schema::domain(domid));
         let mut batch = Batch::new();
-        batch.read(&format!("{dom}/vm")).read(&format!("{dom}/image/device-model-pid"));
+        batch.read(&format!("{dom}/vm")).read(&dm::pid_node(domid));
         batch.directory(&schema::devices(domid));
         let mut answers = xs.submit(batch)?.into_iter().map(|a| optional(a).map(Option::unwrap_or_default));
         let mut next = || -> Result<String> {
@@ -82,20 +80,17 @@ impl Leftovers {
         Ok(Leftovers {
             domid,
             vm: Some(vm).filter(|v| v.strip_prefix("/vm/").is_some_and(|uuid| Uuid::parse_str(uuid).is_ok())),
-            device_model: pid.parse().ok().filter(|pid| *pid > 1).map(Pid::from_raw),
+            device_model: dm::running::find(&pid, domid),
             devices: backends::held_by(xs, domid, &kinds)?,
         })
     }
 }
 
-/// How long QEMU may take to write back what its disks have in memory and to end.
-pub(crate) const QEMU_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Ends the QEMU that serves the domain; its sockets go with it. It writes to its devices' nodes until its end, so nodes
 /// that are removed before would come again.
 fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     let Some(pid) = left.device_model else { return Ok(()) };
-    if !exec::end(ctx, pid, Deadline::after(QEMU_PATIENCE)).context("device model")? {
+    if !dm::running::end(ctx, pid)? {
         tracing::warn!("domain {}: its QEMU (process {pid}) takes long to end", left.domid);
     }
     for socket in ["qmp-libxl", "qmp-libxenstat"] {

@@ -32,7 +32,6 @@ mod undo;
 pub mod vcpu;
 
 pub use create::{Options, create};
-pub(crate) use destroy::QEMU_PATIENCE;
 pub use destroy::destroy;
 pub use make::{ANY_DOMID, RANDOM_DOMID};
 pub use restore::restore;

@@ -1,15 +1,11 @@
 //! Devices and xenstore nodes of domains that are gone.
 
 use crate::device::{self, Device, Force};
-use crate::domain::QEMU_PATIENCE;
 use crate::error::{Result, ResultExt};
-use crate::event::Deadline;
 use crate::xenstore::{Batch, Store, optional, schema};
-use crate::{Ctx, exec};
+use crate::{Ctx, dm};
 use libxc::DomId;
-use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::fs;
 use uuid::Uuid;
 
 /// Every domain of which xenstore has something.
@@ -85,22 +81,11 @@ fn devices(ctx: &Ctx, domid: DomId) -> Result<Vec<Device>> {
     Ok(found)
 }
 
-/// Ends the QEMU that served the domain, if the process that had its number is still that.
+/// Ends the QEMU that served the domain. One that takes long is found again by the next search.
 fn end_device_model(ctx: &Ctx, domid: DomId) -> Result<()> {
-    let pid = ctx.xs()?.read_optional(&format!("{}/image/device-model-pid", schema::domain(domid)))?;
-    let Some(pid) = pid.and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 1) else { return Ok(()) };
-    if !fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| serves(&line, domid)) {
-        return Ok(());
-    }
-    // One that takes longer is found again by the next search.
-    exec::end(ctx, Pid::from_raw(pid), Deadline::after(QEMU_PATIENCE)).context("device model").map(drop)
-}
-
-/// Whether a command line is that of a domain's QEMU.
-fn serves(command_line: &[u8], domid: DomId) -> bool {
-    let domid = domid.to_string();
-    let arguments: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
-    arguments.windows(2).any(|pair| pair == [b"-xen-domid".as_slice(), domid.as_bytes()])
+    let written = ctx.xs()?.read_optional(&dm::pid_node(domid))?;
+    let Some(pid) = written.and_then(|pid| dm::running::find(&pid, domid)) else { return Ok(()) };
+    dm::running::end(ctx, pid).map(drop)
 }
 
 #[cfg(test)]
@@ -126,13 +111,5 @@ mod tests {
         assert_eq!(found, [0, 3, 4, 5, 6]);
         let kinds: Vec<_> = devices(&fake.ctx(), DomId(6)).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(kinds, ["disk xvda"]);
-    }
-
-    #[test]
-    fn only_the_domains_own_qemu_is_ended() {
-        let line = b"/usr/libexec/xen-qemu-system-i386\0-xen-domid\x007\0-nodefaults\0";
-        assert!(serves(line, DomId(7)));
-        assert!(!serves(line, DomId(70)));
-        assert!(!serves(b"/bin/vi\0-xen-domid\0", DomId(7)));
     }
 }
