@@ -31,14 +31,15 @@ pub(crate) fn platform(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
     choice(reader, "gic_version", &mut build.arch_arm.gic_version, FAILED);
     choice(reader, "tee", &mut build.tee, FAILED);
     choice(reader, "sve", &mut build.arch_arm.sve_vl, 1);
-    build.arch_arm.nr_spis = reader.optional_u32("nr_spis");
+    // All bits set is libxl's word for "not set".
+    build.arch_arm.nr_spis = reader.checked("nr_spis").filter(|n| *n != u32::MAX);
     reader.set_switch("trap_unmapped_accesses", &mut build.trap_unmapped_accesses);
-    build.arch_arm.arm_sci = reader.text_if_single("arm_sci").and_then(|spec| arm_sci(spec, reader.diagnostics));
+    build.arch_arm.arm_sci = reader.text("arm_sci").and_then(|spec| arm_sci(spec, reader.diagnostics));
     llc_colors(reader, &mut build.llc_colors);
 }
 
 fn choice<T: FromStr<Err = UnknownName>>(reader: &mut Reader<'_>, key: &str, field: &mut T, status: i32) {
-    let Some(text) = reader.text_if_single(key) else { return };
+    let Some(text) = reader.text(key) else { return };
     match text.text.parse() {
         Ok(value) => *field = value,
         Err(unknown) => {
@@ -70,7 +71,7 @@ fn llc_colors(reader: &mut Reader<'_>, colors: &mut Vec<u32>) {
     }
     for text in reader.texts("llc_colors").unwrap_or_default() {
         match cpurange::first_to_last(text.text) {
-            Some((first, last)) if last < MAX_COLORS as u64 => colors.extend(first as u32..=last as u32),
+            Some((first, last)) if last < MAX_COLORS as u32 => colors.extend(first..=last),
             _ => {
                 let error = reader.diagnostics.error(text.span, format!("not a range of colours: `{}'", text.text));
                 error.help(format!("a range is N or N-M, of numbers below {MAX_COLORS}"));

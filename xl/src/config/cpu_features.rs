@@ -93,6 +93,14 @@ pub(crate) struct Field {
     pub(crate) width: usize,
 }
 
+impl Field {
+    /// The largest number that it holds.
+    pub(crate) fn largest(&self) -> i128 {
+        // The base family of 15 and all that is added to it.
+        if self.name == "family" { 15 + 255 } else { (1 << self.width) - 1 }
+    }
+}
+
 const fn field(
     name: &'static str,
     leaf: u32,

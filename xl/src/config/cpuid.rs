@@ -3,7 +3,6 @@
 
 use super::cpu_features::{FEATURES, FIELDS, Field, WORDS, Word};
 use super::diagnostic::Diagnostics;
-use super::grammar::Value;
 use super::number;
 use super::reader::Reader;
 use super::source::Text;
@@ -13,7 +12,7 @@ use libxl::types::{CpuidLeaf, CpuidPolicyList, MsrPolicy};
 pub(crate) fn read(reader: &mut Reader<'_>) -> CpuidPolicyList {
     let mut policy = CpuidPolicyList::default();
     if let Some(list) = reader.list_if_one("cpuid") {
-        for line in list.iter().map_while(Value::atom) {
+        for line in reader.leading_texts("cpuid", list) {
             leaf(line, &mut policy, reader.diagnostics);
         }
     } else if let Some(text) = reader.text("cpuid") {
@@ -42,7 +41,8 @@ fn flag(word: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnost
         diagnostics.ignored(word.span, format!("`{}' has no value", word.text)).help("write flag=value");
         return;
     };
-    let known = if let Some(field) = FIELDS.iter().find(|f| f.name == name.text) {
+    let field = FIELDS.iter().find(|f| f.name == name.text);
+    let known = if let Some(field) = field {
         set_field(field, value.text, policy)
     } else if let Ok(index) = FEATURES.binary_search_by_key(&name.text, |f| f.0) {
         set_feature(FEATURES[index], value.text, policy)
@@ -53,9 +53,10 @@ fn flag(word: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnost
         return;
     };
     if known.is_none() {
-        diagnostics
-            .ignored(value.span, format!("not a value for `{}'", name.text))
-            .help("a value is 0, 1, x (as by default), k (as the host has it) or s (the same after migration)");
+        diagnostics.ignored(value.span, format!("not a value for `{}'", name.text)).help(format!(
+            "a value is 0 to {}, x (as by default), k (as the host has it) or s (the same after migration)",
+            field.map_or(1, Field::largest)
+        ));
     }
 }
 
@@ -83,8 +84,9 @@ fn set_feature((name, feature): (&'static str, u16), value: &str, policy: &mut C
 /// Writes a number in binary, or one of x, k and s for each bit, into a register's 32 characters.
 fn set_field(field: &Field, value: &str, policy: &mut CpuidPolicyList) -> Option<()> {
     let register = &mut *register_of(leaf_of(policy, field.leaf, field.subleaf), field.register);
-    let number = number::leading(value, 0).map(|n| n.value as u64);
+    let number = number::leading(value, 0).map(|n| n.value);
     let bits = match (number, value.chars().next()) {
+        (Some(number), _) if !(0..=field.largest()).contains(&number) => return None,
         (Some(number), _) => binary(number, field.width),
         (None, Some(c @ ('x' | 'k' | 's'))) => c.to_string().repeat(field.width),
         _ => return None,
@@ -94,7 +96,7 @@ fn set_field(field: &Field, value: &str, policy: &mut CpuidPolicyList) -> Option
         // The family and the model are split over two fields each.
         ("family", Some(family)) if family >= 16 => {
             put(bits_of_32, field.bit, "1111");
-            put(bits_of_32, 20, &binary((family - 15) & 0x7f, 8));
+            put(bits_of_32, 20, &binary(family - 15, 8));
         }
         ("family", _) => {
             put(bits_of_32, field.bit, &bits[4..]);
@@ -109,7 +111,7 @@ fn set_field(field: &Field, value: &str, policy: &mut CpuidPolicyList) -> Option
     Some(())
 }
 
-fn binary(number: u64, width: usize) -> String {
+fn binary(number: i128, width: usize) -> String {
     (0..width).rev().map(|bit| if number >> bit & 1 == 1 { '1' } else { '0' }).collect()
 }
 
@@ -129,16 +131,14 @@ fn leaf(line: Text<'_>, policy: &mut CpuidPolicyList, diagnostics: &mut Diagnost
 }
 
 fn leaf_or_why<'a>(line: Text<'a>, policy: &mut CpuidPolicyList) -> Result<(), (Text<'a>, &'static str)> {
-    let leaf = number::leading(line.text, 0).ok_or((line, "no number of a leaf"))?;
-    let mut rest = line.from(line.text.len() - leaf.rest.len());
+    let (leaf, mut rest) = leaf_number(line).ok_or((line, "no number of a leaf"))?;
     let mut subleaf = None;
     if let Some(after) = rest.strip_prefix(",") {
-        let number = number::leading(after.text, 0).ok_or((after, "no number of a sub-leaf"))?;
-        subleaf = Some(number.value as u32).filter(|n| *n != u32::MAX);
-        rest = after.from(after.text.len() - number.rest.len());
+        let (number, behind) = leaf_number(after).ok_or((after, "no number of a sub-leaf"))?;
+        (subleaf, rest) = (Some(number), behind);
     }
     let mut rest = rest.strip_prefix(":").ok_or((rest, "no colon after the leaf"))?;
-    let entry = leaf_of(policy, leaf.value as u32, subleaf);
+    let entry = leaf_of(policy, leaf, subleaf);
     while !rest.text.is_empty() {
         let bytes = rest.text.as_bytes();
         let register = match bytes {
@@ -154,6 +154,13 @@ fn leaf_or_why<'a>(line: Text<'a>, policy: &mut CpuidPolicyList) -> Result<(), (
         rest = next.from(next.text.len() - next.text.trim_start_matches([' ', '\n']).len());
     }
     Ok(())
+}
+
+/// The number of a leaf or sub-leaf, and what follows it. That of all ones is none: it is Xen's word for "any".
+fn leaf_number(text: Text<'_>) -> Option<(u32, Text<'_>)> {
+    let number = number::leading(text.text, 0)?;
+    let leaf = u32::try_from(number.value).ok().filter(|n| *n != u32::MAX)?;
+    Some((leaf, text.from(text.text.len() - number.rest.len())))
 }
 
 fn register_of(leaf: &mut CpuidLeaf, register: usize) -> &mut Option<String> {
@@ -214,8 +221,24 @@ mod tests {
     fn family_and_model_are_split() {
         let (policy, _) = from_flags("host,family=15,model=0x2a");
         assert_eq!(policy.cpuid[0].eax.as_deref(), Some("xxxx000000000010xxxx11111010xxxx"));
-        let (policy, _) = from_flags("host,family=0x17");
-        assert_eq!(policy.cpuid[0].eax.as_deref(), Some("xxxx00001000xxxxxxxx1111xxxxxxxx"));
+        for (family, eax) in [("0x17", "xxxx00001000xxxxxxxx1111xxxxxxxx"), ("255", "xxxx11110000xxxxxxxx1111xxxxxxxx")]
+        {
+            let (policy, _) = from_flags(&format!("host,family={family}"));
+            assert_eq!(policy.cpuid[0].eax.as_deref(), Some(eax));
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_left_out() {
+        for flag in ["aes=2", "stepping=16", "family=271", "nc=-1", "maxleaf=18446744073709551616"] {
+            let (policy, wrong) = from_flags(&format!("host,{flag}"));
+            let leaf = &policy.cpuid[0];
+            assert_eq!((&leaf.eax, &leaf.ecx, wrong), (&None, &None, 1), "{flag}");
+        }
+        let all_ones = "x".repeat(32);
+        for leaf in ["-1", "4294967295", "4294967296", "7,-2"] {
+            assert_eq!(from_leaf(&format!("{leaf}:eax={all_ones}")), (CpuidPolicyList::default(), 1), "{leaf}");
+        }
     }
 
     #[test]

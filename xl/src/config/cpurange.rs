@@ -38,19 +38,19 @@ fn apply(part: Text<'_>, cpus: &mut Bitmap, host: &HostFacts, diagnostics: &mut 
     };
     let size = cpus.size();
     let (there, what) = match nodes {
-        Some(_) => (host.nodes.len() as u64, "nodes"),
-        None => (u64::from(host.cpus), "cpus"),
+        Some(_) => (host.nodes.len() as u32, "nodes"),
+        None => (host.cpus, "cpus"),
     };
     if last >= there && !take_away && host.is_known {
         let found =
             diagnostics.ignored(part.span, format!("`{}' goes beyond the {there} {what} of this host", part.text));
         found.help(format!("the {what} are numbered from 0 to {}", there.saturating_sub(1)));
     }
-    let end = last.saturating_add(1).min(if nodes.is_some() { host.nodes.len() as u64 } else { size.into() });
+    let end = last.saturating_add(1).min(if nodes.is_some() { there } else { size });
     for number in first..end {
         let meant = match nodes {
             Some(_) => host.nodes[number as usize].iter().collect(),
-            None => vec![number as u32],
+            None => vec![number],
         };
         for cpu in meant.into_iter().filter(|&cpu| cpu < size) {
             if take_away { cpus.remove(cpu) } else { cpus.insert(cpu) }
@@ -59,14 +59,14 @@ fn apply(part: Text<'_>, cpus: &mut Bitmap, host: &HostFacts, diagnostics: &mut 
     Some(())
 }
 
-/// `N` or `N-M`, decimal: the first and the last number of it.
-pub(crate) fn first_to_last(text: &str) -> Option<(u64, u64)> {
+/// `N` or `N-M`, decimal and of 32 bits: the first and the last number of it.
+pub(crate) fn first_to_last(text: &str) -> Option<(u32, u32)> {
     let first = number::leading(text, 10)?;
     let (last, rest) = match first.rest.strip_prefix('-') {
         Some(rest) => number::leading(rest, 10).map(|n| (n.value, n.rest))?,
         None => (first.value, first.rest),
     };
-    let (first, last) = (u64::try_from(first.value).ok()?, u64::try_from(last).ok()?);
+    let (first, last) = (u32::try_from(first.value).ok()?, u32::try_from(last).ok()?);
     (rest.is_empty() && first <= last).then_some((first, last))
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn refuses_junk() {
-        for range in ["x", "3-1", "1-", "-1", "1 2", "1x", "nodes:", "^"] {
+        for range in ["x", "3-1", "1-", "-1", "1 2", "1x", "nodes:", "^", "4294967296"] {
             assert_eq!(cpus(range), None, "{range}");
         }
     }

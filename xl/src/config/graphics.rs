@@ -63,7 +63,8 @@ pub(crate) fn hvm(reader: &mut Reader<'_>, hvm: &mut HvmInfo) {
     vnc(reader, &mut hvm.vnc);
     sdl(reader, &mut hvm.sdl);
     if hvm.vnc.display != 0 && hvm.vnc.listen.as_deref().is_some_and(|listen| listen.contains(':')) {
-        reader.diagnostics.error(reader.span("vncdisplay"), "`vnclisten' has a display too");
+        let error = reader.diagnostics.error(reader.span("vncdisplay"), "`vnclisten' has a display too");
+        error.help("leave `vncdisplay' out, or the `:' and the number behind it in `vnclisten'");
     }
     reader.set_string("keymap", &mut hvm.keymap);
     vga(reader, hvm);

@@ -7,7 +7,7 @@ use super::devices;
 use super::diagnostic::{Diagnostics, FAILED};
 use super::disk;
 use super::form::Form;
-use super::grammar::{Settings, Value};
+use super::grammar::Settings;
 use super::graphics;
 use super::host::HostFacts;
 use super::hostio;
@@ -226,8 +226,12 @@ fn host_devices(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     }
     let rdm = reader.text("rdm").and_then(|text| pci::rdm(text, reader.diagnostics));
     template.rdm_policy = rdm_policy(&rdm, config.c_info.type_);
-    if let (Some(rdm), Some(hvm)) = (rdm, config.b_info.hvm_mut()) {
-        hvm.rdm = rdm;
+    match (rdm, config.b_info.hvm_mut()) {
+        (Some(rdm), Some(hvm)) => hvm.rdm = rdm,
+        (Some(_), None) => {
+            reader.diagnostics.warning(reader.span("rdm"), "`rdm' is for HVM guests, and this is none");
+        }
+        (None, _) => {}
     }
     for text in reader.texts("pci").unwrap_or_default() {
         let mut device = template.clone();
@@ -388,7 +392,8 @@ fn sound_cards(reader: &mut Reader<'_>) -> Vec<DeviceVsnd> {
         let mut card = DeviceVsnd { devid: Some(devid), ..DeviceVsnd::default() };
         match value.list() {
             Some(parts) => {
-                parts.iter().map_while(Value::atom).all(|part| vsnd::part(part, &mut card, reader.diagnostics));
+                let parts = reader.leading_texts("vsnd", parts);
+                parts.into_iter().all(|part| vsnd::part(part, &mut card, reader.diagnostics));
                 cards.push(card);
             }
             None => {
@@ -485,4 +490,42 @@ fn without_effect(name: &str, guest: DomainType) -> Option<String> {
     };
     let guest = guest.name().to_uppercase();
     Some(format!("`{name}' is for {kinds} guests, and this is a {guest} guest"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libxl::types::json;
+
+    /// The configuration as JSON, and how many findings there are.
+    fn read(text: &str) -> (String, usize) {
+        let (host, xl_conf) = (HostFacts::even(8, 2), XlConf::default());
+        let environment = Environment {
+            host: &host,
+            xl_conf: &xl_conf,
+            firmware_dir: "/firmware",
+            uuid: Uuid::default(),
+            genid: MsVmGenid([7; 16]),
+        };
+        let mut diagnostics = Diagnostics::new(false);
+        let config = parse(&Source::new("t", text.as_bytes()), Form::Cfg, &environment, &mut diagnostics);
+        (json::to_string(&config), diagnostics.iter().count())
+    }
+
+    /// Whatever is said of a key, right or wrong, changes the guest or is told of.
+    #[test]
+    fn nothing_is_lost_in_silence() {
+        for kind in ["kernel='/k'", "type='hvm'", "type='pvh'\nkernel='/k'"] {
+            for key in keys::KEYS {
+                // Options for all PCI devices need one.
+                let device = if key.name.starts_with("pci_") { "pci=['01:00.0']\n" } else { "" };
+                let base = format!("name='n'\n{kind}\n{device}");
+                let without = read(&base);
+                for value in ["7", "'odd'", "['odd']", "[['odd']]", "[[['odd']]]"] {
+                    let (config, findings) = read(&format!("{base}{} = {value}\n", key.name));
+                    assert!(findings > 0 || config != without.0, "{} = {value} of a guest with {kind}", key.name);
+                }
+            }
+        }
+    }
 }

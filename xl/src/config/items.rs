@@ -137,11 +137,13 @@ pub(crate) fn decimal<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagn
 
 /// Tells that a number is none that the type can hold.
 fn out_of_range<N: TryFrom<i128>>(value: Text<'_>, diagnostics: &mut Diagnostics) {
-    let largest = (1..64).rev().map(|bits| (1i128 << bits) - 1).find(|number| N::try_from(*number).is_ok());
-    let found = diagnostics.error(value.span, format!("{} is out of range here", value.text));
-    if let Some(largest) = largest {
-        found.help(format!("it is a number from 0 to {largest}"));
-    }
+    let error = diagnostics.error(value.span, format!("{} is out of range here", value.text));
+    error.help(format!("it is a number from 0 to {}", largest::<N>()));
+}
+
+/// The largest number that an integer type of at most 64 bits holds.
+pub(crate) fn largest<N: TryFrom<i128>>() -> i128 {
+    (1..=64).rev().map(|bits| (1i128 << bits) - 1).find(|number| N::try_from(*number).is_ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,6 +172,7 @@ mod tests {
 
     #[test]
     fn the_range_is_told() {
+        assert_eq!((largest::<i32>(), largest::<u64>()), (i32::MAX.into(), u64::MAX.into()));
         for (text, help) in [("256", "it is a number from 0 to 255"), ("-1", "it is a number from 0 to 255")] {
             let mut diagnostics = Diagnostics::new(false);
             assert_eq!(decimal::<u8>(Text::new(text, Span::default()), &mut diagnostics), None);

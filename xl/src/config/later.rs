@@ -16,14 +16,11 @@ const MAX_OEM_STRINGS: usize = 99;
 
 /// Reads the keys of all guests.
 pub(crate) fn platform(reader: &mut Reader<'_>, build: &mut DomainBuildInfo, xl_conf: &XlConf) {
-    build.xenstore_feature_mask = reader.optional_u32("xenstore_feature_mask");
+    // All bits set is libxl's word for "not set".
+    build.xenstore_feature_mask = reader.checked("xenstore_feature_mask").filter(|n| *n != u32::MAX);
     xenstore_quota(reader, build);
     bootloader(reader, build, xl_conf);
-    if reader.has("altp2m_count") {
-        let mut count = 0u16;
-        reader.set_number("altp2m_count", &mut count);
-        build.altp2m_count = Some(count.into());
-    }
+    build.altp2m_count = reader.checked::<u16>("altp2m_count").map(u32::from);
 }
 
 /// Reads the keys of HVM guests.
@@ -138,6 +135,7 @@ mod tests {
             ("xenstore_quota=['nodes=4294967296']", "not a number of 32 bits: `4294967296'"),
             ("xenstore_quota=[['nodes=1']]", "`xenstore_quota' takes single values"),
             ("altp2m_count=65536", "65536 is out of range for `altp2m_count'"),
+            ("altp2m_count='x'", "`altp2m_count' is not a valid number: ignored"),
             ("smbios=['oem']", "not an SMBIOS string: `oem'"),
             ("smbios=['oem=']", "not an SMBIOS string: `oem='"),
             ("smbios=['colour=red']", "unknown SMBIOS string `colour'"),

@@ -1,7 +1,7 @@
 //! The tokens of xl's configuration language (xl.cfg(5), "SYNTAX").
 //!
-//! Beyond stock xl: a byte order mark, carriage returns before a line's end, `\xHH` and `\ooo` in strings, negative numbers without
-//! quotes, and a comment on a last line that has no end.
+//! Beyond stock xl: a byte order mark, carriage returns before a line's end, `\xHH` and `\ooo` in strings, negative
+//! numbers without quotes, and a comment on a last line that has no end.
 
 use super::source::Span;
 

@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::grammar::{Setting, Settings, Value};
+use super::items;
 use super::keys::{self, ItemForm, Shape};
 use super::number;
 use super::source::{Span, Text};
@@ -99,21 +100,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Sets a number if the configuration does; one that the field cannot hold is an error.
-    pub(crate) fn set_number<N: TryFrom<i64>>(&mut self, key: &str, field: &mut N) {
-        let Some(number) = self.number(key) else { return };
-        match N::try_from(number) {
-            Ok(number) => *field = number,
-            Err(_) => {
-                self.diagnostics.error(self.span(key), format!("{number} is out of range for `{key}'"));
-            }
+    pub(crate) fn set_number<N: TryFrom<i128>>(&mut self, key: &str, field: &mut N) {
+        if let Some(number) = self.checked(key) {
+            *field = number;
         }
     }
 
-    /// The key's number of 32 bits; none if all of them are set, which is libxl's word for "not set".
-    pub(crate) fn optional_u32(&mut self, key: &str) -> Option<u32> {
-        let mut number = u32::MAX;
-        self.set_number(key, &mut number);
-        Some(number).filter(|n| *n != u32::MAX)
+    /// The key's number; one that the type cannot hold is an error.
+    pub(crate) fn checked<N: TryFrom<i128>>(&mut self, key: &str) -> Option<N> {
+        let number = self.number(key)?;
+        let fitting = N::try_from(number.into()).ok();
+        if fitting.is_none() {
+            let error = self.diagnostics.error(self.span(key), format!("{number} is out of range for `{key}'"));
+            error.help(format!("it is a number from 0 to {}", items::largest::<N>()));
+        }
+        fitting
     }
 
     /// The key's size, given in MiB, in KiB; one that cannot be is an error.
@@ -121,7 +122,8 @@ impl<'a> Reader<'a> {
         let mebibytes = self.number(key)?;
         let kibibytes = u64::try_from(mebibytes).ok().and_then(|m| m.checked_mul(1024)).filter(|k| *k < 1 << 52);
         if kibibytes.is_none() {
-            self.diagnostics.error(self.span(key), format!("{mebibytes} MiB is not a size"));
+            let error = self.diagnostics.error(self.span(key), format!("{mebibytes} MiB is not a size"));
+            error.help(format!("`{key}' is a number of MiB, from 0 on: write 1024 for 1 GiB"));
         } else if mebibytes >= 1 << 27 {
             let message = format!("`{key}' is {} TiB: sizes are in MiB", mebibytes >> 20);
             self.diagnostics.warning(self.span(key), message).help("write 1024 for 1 GiB");

@@ -29,10 +29,14 @@ pub(crate) fn device(token: Text<'_>, usbdev: &mut DeviceUsbdev, diagnostics: &m
         "hostbus" => number_of(value, 0, &mut host.hostbus, diagnostics),
         "hostaddr" => number_of(value, 0, &mut host.hostaddr, diagnostics),
         "controller" => {
-            let mut controller = 0;
+            // libxl keeps it with a sign.
+            let mut controller = 0i32;
             let right = number_of(value, 10, &mut controller, diagnostics);
-            usbdev.ctrl = Some(controller);
-            right
+            usbdev.ctrl = u32::try_from(controller).ok();
+            if usbdev.ctrl.is_none() {
+                diagnostics.error(value.span, "no controller has a negative number");
+            }
+            right && usbdev.ctrl.is_some()
         }
         _ => number_of(value, 10, &mut usbdev.port, diagnostics),
     }
@@ -67,5 +71,6 @@ mod tests {
         assert_eq!(dev.device, Some(UsbDevice::Hostdev(UsbHostdev { hostbus: 1, hostaddr: 8 })));
         assert!(!device(text("hostaddr=300"), &mut dev, &mut diagnostics));
         assert!(!device(text("controller=-1"), &mut dev, &mut diagnostics));
+        assert!(!device(text("controller=2147483648"), &mut dev, &mut diagnostics));
     }
 }

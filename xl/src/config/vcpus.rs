@@ -56,6 +56,10 @@ fn count(reader: &mut Reader<'_>, key: &str) -> Option<u32> {
 fn affinity(reader: &mut Reader<'_>, key: &str, vcpus: u32, host: &HostFacts) -> Option<Vec<Bitmap>> {
     if let Some(list) = reader.list_if_one(key) {
         let texts = reader.leading_texts(key, list);
+        if let Some(first) = texts.get(vcpus as usize) {
+            let message = format!("`{key}' has more items than there are vcpus, {vcpus}: this one and those after it");
+            reader.diagnostics.ignored(first.span, message).help("raise maxvcpus, or shorten the list");
+        }
         let mut maps: Vec<Bitmap> = texts
             .into_iter()
             .take(vcpus as usize)
@@ -67,6 +71,9 @@ fn affinity(reader: &mut Reader<'_>, key: &str, vcpus: u32, host: &HostFacts) ->
     }
     let text = reader.text(key)?;
     let map = cpurange::parse(text, host, reader.diagnostics)?;
+    if vcpus == 0 && !map.is_empty() {
+        reader.diagnostics.ignored(text.span, format!("`{key}' without `vcpus'")).help("write vcpus = 1");
+    }
     // A map may have hundreds of bytes and a guest thousands of vcpus: still only megabytes.
     Some(vec![map; vcpus as usize])
 }
@@ -180,14 +187,15 @@ impl NodeParser<'_> {
     }
 
     fn vcpus(&mut self, range: Text<'_>, diagnostics: &mut Diagnostics) {
-        match cpurange::first_to_last(range.text).filter(|(_, last)| *last < u64::from(MAX_VCPUS)) {
+        match cpurange::first_to_last(range.text).filter(|(_, last)| *last < MAX_VCPUS) {
             Some((first, last)) => {
-                let room = u64::from(self.room.next_multiple_of(8));
-                (first..=last).filter(|v| *v < room).for_each(|vcpu| self.node.vcpus.insert(vcpu as u32));
-                self.total.vcpus += last - first + 1;
+                let room = self.room.next_multiple_of(8);
+                (first..=last).filter(|v| *v < room).for_each(|vcpu| self.node.vcpus.insert(vcpu));
+                self.total.vcpus += u64::from(last - first + 1);
             }
             None => {
-                diagnostics.error(range.span, format!("not a range of vcpus: `{}'", range.text));
+                let error = diagnostics.error(range.span, format!("not a range of vcpus: `{}'", range.text));
+                error.help(format!("vcpus are numbers below {MAX_VCPUS} and ranges of them: vcpus=0,2-3"));
             }
         }
     }

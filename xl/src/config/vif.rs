@@ -19,30 +19,8 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
         return true;
     };
     match key.text {
-        "type" => match value.text {
-            "vif" => nic.nictype = NicType::Vif,
-            "ioemu" => nic.nictype = NicType::VifIoemu,
-            _ => {
-                diagnostics.ignored(value.span, "unknown type of vif").help("a vif's type is vif or ioemu");
-                return false;
-            }
-        },
-        "mac" => match mac(value.text) {
-            Some((bytes, rest)) => {
-                nic.mac.0 = bytes;
-                if !rest.is_empty() {
-                    let rest = value.from(value.text.len() - rest.len());
-                    let found = diagnostics.ignored(rest.span, format!("`{}' behind the MAC address", rest.text));
-                    found.help("between parameters is a comma");
-                }
-            }
-            None => {
-                diagnostics
-                    .ignored(value.span, format!("not a MAC address: `{}'", value.text))
-                    .help("a MAC address is six hexadecimal bytes, as 00:16:3e:01:02:03");
-                return false;
-            }
-        },
+        "type" => return set_type(value, nic, diagnostics),
+        "mac" => return set_mac(value, nic, diagnostics),
         "bridge" => nic.bridge = Some(value.text.to_string()),
         "gatewaydev" => nic.gatewaydev = Some(value.text.to_string()),
         "netdev" => {
@@ -63,8 +41,9 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
             diagnostics.ignored(key.span, format!("`vlan' {}", keys::NEEDS_LATER));
             return false;
         }
-        "devid" => match items::decimal(value, diagnostics) {
-            Some(devid) => nic.devid = Some(devid),
+        // libxl keeps it with a sign.
+        "devid" => match items::decimal::<i32>(value, diagnostics) {
+            Some(devid) => nic.devid = u32::try_from(devid).ok(),
             None => return false,
         },
         "mtu" => match items::decimal(value, diagnostics) {
@@ -88,6 +67,35 @@ fn unrecognized(token: Text<'_>, diagnostics: &mut Diagnostics) -> bool {
         None => found.did_you_mean(key, names()),
     };
     false
+}
+
+fn set_type(value: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut Diagnostics) -> bool {
+    nic.nictype = match value.text {
+        "vif" => NicType::Vif,
+        "ioemu" => NicType::VifIoemu,
+        unknown => {
+            let found = diagnostics.ignored(value.span, format!("unknown type of vif `{unknown}'"));
+            found.help("a vif's type is vif or ioemu");
+            return false;
+        }
+    };
+    true
+}
+
+fn set_mac(value: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut Diagnostics) -> bool {
+    let Some((bytes, rest)) = mac(value.text) else {
+        diagnostics
+            .ignored(value.span, format!("not a MAC address: `{}'", value.text))
+            .help("a MAC address is six hexadecimal bytes, as 00:16:3e:01:02:03");
+        return false;
+    };
+    nic.mac.0 = bytes;
+    if !rest.is_empty() {
+        let rest = value.from(value.text.len() - rest.len());
+        let found = diagnostics.ignored(rest.span, format!("`{}' behind the MAC address", rest.text));
+        found.help("between parameters is a comma");
+    }
+    true
 }
 
 /// Six hexadecimal bytes with any one character between them, and what follows them.

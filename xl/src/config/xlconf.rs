@@ -12,7 +12,7 @@ use libxl::types::{Bitmap, DefBool, DeviceNic, DomainConfig, DomainType};
 pub(crate) struct XlConf {
     /// Whether memory for new domains is taken from domain 0; undecided, Xen's command line decides.
     pub(crate) autoballoon: Option<bool>,
-    /// Whether xl runs hotplug scripts itself.
+    /// Whether xl runs hotplug scripts itself. It does in any case, as stock xl: this is only shown.
     pub(crate) run_hotplug_scripts: bool,
     /// The file that is locked while memory is taken from domain 0.
     pub(crate) lockfile: String,
@@ -93,6 +93,11 @@ pub(crate) fn read(settings: &Settings, host: &HostFacts, diagnostics: &mut Diag
     }
     if let Some(on) = reader.boolean("run_hotplug_scripts") {
         conf.run_hotplug_scripts = on;
+        if !on {
+            let message = "`run_hotplug_scripts = 0': nothing but xl runs them";
+            let found = reader.diagnostics.ignored(reader.span("run_hotplug_scripts"), message);
+            found.help("a device may have a script of its own, with script=");
+        }
     }
     if let Some(path) = reader.string("lockfile") {
         conf.lockfile = path;
@@ -213,7 +218,8 @@ impl CpuMasks {
         let masks: Vec<&Bitmap> = [&self.all, of_type].into_iter().flatten().collect();
         let everywhere = Bitmap::full(host.no_cpus().size());
         if build.vcpu_hard_affinity.is_empty() && masks.iter().any(|mask| **mask != everywhere) {
-            build.vcpu_hard_affinity = vec![everywhere; build.max_vcpus as usize];
+            // A guest of which nothing is said has one vcpu.
+            build.vcpu_hard_affinity = vec![everywhere; build.max_vcpus.max(1) as usize];
         }
         for map in &mut build.vcpu_hard_affinity {
             *map = masks.iter().fold(map.clone(), |map, mask| map.intersection(mask));
@@ -292,6 +298,7 @@ mod tests {
         let (conf, warnings, status) = read("autoballoon=\"maybe\"\ndomid_policy=\"random\"\nvif.default.brigde=\"x\"");
         assert_eq!((conf.autoballoon, conf.random_domids, status), (None, true, 0));
         assert_eq!(warnings, ["unknown autoballoon `maybe': ignored", "unknown key `vif.default.brigde': ignored"]);
+        assert_eq!(read("run_hotplug_scripts=0").1.len(), 1);
         assert_eq!(read("max_grant_frames=\"x\"").2, 1);
         assert_eq!(read("max_grant_frames=64").0.max_grant_frames, Some(64));
     }
@@ -317,6 +324,10 @@ mod tests {
         config.b_info.max_vcpus = 2;
         assert!(conf.masks.apply(&mut config, &host));
         assert_eq!(config.b_info.vcpu_hard_affinity, vec![(2..4).collect(); 2]);
+        config.b_info.max_vcpus = 0;
+        config.b_info.vcpu_hard_affinity.clear();
+        assert!(conf.masks.apply(&mut config, &host));
+        assert_eq!(config.b_info.vcpu_hard_affinity, vec![(2..4).collect()]);
         config.b_info.vcpu_hard_affinity = vec![(6..8).collect()];
         assert!(!conf.masks.apply(&mut config, &host));
     }
