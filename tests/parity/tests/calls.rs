@@ -25,7 +25,7 @@ fn write_guests(runner: &Runner) {
     for (file, text) in [
         ("guest.cfg", format!("{}{devices}{bootloader}", Guest::Pv.base())),
         ("other.cfg", format!("{}{devices}vga=\"stdvga\"\nserial=\"pty\"\n", Guest::Hvm.base())),
-        ("pvh.cfg", Guest::Pvh.base().to_string()),
+        ("pvh.cfg", format!("{}vcpus=2\n", Guest::Pvh.base())),
         ("wrong.cfg", "memory=\n".to_string()),
     ] {
         runner.write(file, &text).expect("writing a configuration");
@@ -257,6 +257,26 @@ fn xl_conf_is_read_alike() {
         "run_hotplug_scripts=\"yes\"\nclaim_mode=[1]\nvif.default.bridge=3\n",
     ] {
         compare("xl-conf", conf, calls);
+    }
+}
+
+/// An xl.conf, a call, the exit statuses of stock xl and ours, and words of docs/differences.md.
+const DIFFERENT_HOSTS: &[(&str, &[&str], i32, i32, &str)] = &[
+    ("vm.cpumask=\"0-3,x\"\n", &["-N", "create", "guest.cfg"], 0, 1, "that is no range of CPUs"),
+    ("claim_mode=\n", &["-N", "vcpu-pin", "0", "0", "1"], 1, 0, "an xl.conf that cannot be read"),
+    ("claim_mode=-1\n", &["-N", "create", "guest.cfg"], 1, 0, "negative numbers without quotes"),
+];
+
+#[test]
+fn xl_conf_differs_as_documented() {
+    let differences = include_str!("../../../docs/differences.md");
+    let runner = runner("xl-conf-differences");
+    write_guests(&runner);
+    for (conf, call, stocks, own, words) in DIFFERENT_HOSTS {
+        runner.write("xl.conf", conf).expect("writing xl.conf");
+        let (stock, ours, messages) = runner.call_with_xl_conf("xl.conf", call).expect("both programs run");
+        assert_eq!((stock.status, ours.status), (Some(*stocks), Some(*own)), "{conf}: {messages}");
+        assert!(differences.contains(words), "{words}");
     }
 }
 
