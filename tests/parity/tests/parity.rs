@@ -27,6 +27,7 @@ const DIFFERENT: &[(&str, i32, i32, &str)] = &[
     ("usbdev=[\"hostbus=1,hostaddr=3\"]\n", 0, 0, "`usbdev` without a type"),
     ("memory=\"-1\"\n", 0, 1, "negative sizes"),
     ("cpus=\"4294967296\"\n", 0, 1, "negative sizes"),
+    ("rtc_timeoffset=4294967296\n", 0, 1, "negative sizes"),
     ("vif=[\"devid=2147483648\"]\n", 0, 1, "negative sizes"),
     ("cpuid=\"host,aes=2\"\n", 0, 0, "in `cpuid` left out with a warning"),
     ("cpuid=\"host,family=130\"\n", 0, 0, "family from 128 to 142"),

@@ -468,7 +468,7 @@ mod tests {
         assert_eq!(messages("a=1\nb=2\na=3\n"), ["`a' is set again further down: ignored"]);
         assert_eq!(messages("a='1'\na+='2'\n"), [""; 0]);
         let mut source = Source::new("t", b"a=1\n");
-        source.push("command line", b"a=2");
+        source.push("command line", b"a=2\na=3");
         let mut diagnostics = Diagnostics::new(true);
         parse_from(&source, 0, &mut Settings::default(), &mut diagnostics);
         assert_eq!(diagnostics.iter().count(), 0);

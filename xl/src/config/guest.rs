@@ -263,7 +263,7 @@ fn time(reader: &mut Reader<'_>, build: &mut DomainBuildInfo) {
     build.shadow_memkb = reader.mebibytes("shadow_memory");
     reader.set_switch("nomigrate", &mut build.disable_migrate);
     number_or_choice(reader, "tsc_mode", &mut build.tsc_mode, TscMode::from_number, true);
-    if let Some(offset) = reader.number("rtc_timeoffset") {
+    if let Some(offset) = reader.checked::<i32>("rtc_timeoffset") {
         // Negative offsets are kept as libxl keeps them, in 32 bits without a sign.
         build.rtc_timeoffset = offset as u32;
     }

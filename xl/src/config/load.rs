@@ -111,7 +111,10 @@ pub(crate) fn updated(ctx: &Ctx, text: &[u8]) -> Result<DomainConfig, Failure> {
     let xl_conf = xl_conf(ctx, &host)?;
     // A guest that stock xl created for all that is not lost at its reboot.
     let options = Options { without_xen: true, ..Options::default() };
-    parse(ctx, &Source::new("<updated>", text), Form::Cfg, &host, &xl_conf, options)
+    // A command line's settings stand behind those of the file and go before them: no key is set twice by mistake.
+    let mut source = Source::new("<updated>", b"");
+    source.push("<updated>", text);
+    parse(ctx, &source, Form::Cfg, &host, &xl_conf, options)
 }
 
 fn parse(

@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         let fitting = N::try_from(number.into()).ok();
         if fitting.is_none() {
             let error = self.diagnostics.error(self.span(key), format!("{number} is out of range for `{key}'"));
-            error.help(format!("it is a number from 0 to {}", items::largest::<N>()));
+            error.help(format!("the largest number here is {}", items::largest::<N>()));
         }
         fitting
     }
