@@ -1,6 +1,7 @@
 //! What the small programs beside `xl` share.
 
 pub mod compressed;
+pub mod console;
 pub mod describe;
 pub mod inherited;
 pub mod input;

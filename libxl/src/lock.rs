@@ -40,6 +40,21 @@ impl LockFile {
         }
     }
 
+    /// Takes the lock if nobody has it: for what is refused rather than waited for.
+    pub fn try_acquire(path: &Path) -> Result<Option<LockFile>> {
+        let step = || format!("locking {}", path.display());
+        loop {
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+            let file = file.with_context(step)?;
+            if !try_flock(&file).with_context(step)? {
+                return Ok(None);
+            }
+            if is_at(&file, path).with_context(step)? {
+                return Ok(Some(LockFile { path: path.to_owned(), _locked: file }));
+            }
+        }
+    }
+
     /// Takes a lock that a process left when it crashed: the file is there, and nobody holds it.
     pub fn take_stale(path: &Path) -> Result<Option<LockFile>> {
         Ok(stale(path)?.map(|file| LockFile { path: path.to_owned(), _locked: file }))
@@ -177,7 +192,10 @@ mod tests {
         let error = LockFile::acquire(&ctx(), &path, soon()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LockFail);
         assert_eq!(error.to_string(), format!("locking {}: another process holds it for too long", path.display()));
+        assert!(LockFile::try_acquire(&path).unwrap().is_none());
         drop(held);
+        assert!(!path.exists());
+        drop(LockFile::try_acquire(&path).unwrap().unwrap());
         assert!(!path.exists());
         drop(LockFile::acquire(&ctx(), &path, soon()).unwrap());
     }

@@ -27,6 +27,8 @@ pub struct Paths {
     pub firmware: PathBuf,
     /// The device model (`QEMU_XEN_PATH`).
     pub qemu: PathBuf,
+    /// The program that connects a terminal to a domain's console.
+    pub console: PathBuf,
     /// The program that waits for a domain's end.
     pub monitor: PathBuf,
     /// The helper that copies a domain's memory.
@@ -55,6 +57,7 @@ impl Paths {
             dump: "/var/lib/xen/dump".into(),
             config: "/etc/xen".into(),
             scripts: "/etc/xen/scripts".into(),
+            console: libexec_bin.join("xenconsole"),
             monitor: libexec_bin.join("xl-monitor"),
             save_helper: libexec_bin.join("libxl-save-helper"),
             convert_helper: libexec_bin.join("convert-legacy-stream"),

@@ -1,13 +1,13 @@
-//! Attaching to a guest's consoles: which one, and the program of Xen's tools that does it.
+//! A guest's consoles: which one it uses first, and how the program that connects a terminal to one is called.
 
 use super::info;
 use crate::Ctx;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::LockFile;
 use crate::types::{ConsoleType, DomainType};
 use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 
 /// The console of a stub domain through which it passes on its guest's serial port (`STUBDOM_CONSOLE_SERIAL`).
 const STUB_DOMAIN_SERIAL: u32 = 3;
@@ -38,32 +38,19 @@ pub fn primary(ctx: &Ctx, domid: DomId) -> Result<Console> {
     Ok(Console { domid, number: 0, kind })
 }
 
-/// Where Xen's own console program may be, best first: ours, then those of the distributions' Xen.
-pub fn programs(libexec_bin: &Path) -> Vec<PathBuf> {
-    let mut found = vec![libexec_bin.join("xenconsole")];
-    found.extend(["/usr/lib/xen/bin/xenconsole", "/usr/libexec/xen/bin/xenconsole"].map(PathBuf::from));
-    // Debian keeps one set of programs for each version of Xen.
-    let versions = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut versions: Vec<_> =
-        versions.filter(|e| e.file_name().to_string_lossy().starts_with("xen-")).map(|e| e.path()).collect();
-    versions.sort();
-    found.extend(versions.into_iter().rev().map(|dir| dir.join("bin/xenconsole")));
-    found
-}
-
-/// The first of these programs that exists.
+/// Keeps a domain's consoles for this process alone, against stock xenconsole too, which has one lock for all of them.
 ///
 /// # Errors
-/// None does, with all that was looked for.
-pub fn program(candidates: &[PathBuf]) -> Result<&Path> {
-    let found = candidates.iter().find(|path| path.is_file());
-    found.map(PathBuf::as_path).ok_or_else(|| {
-        let looked_for: Vec<_> = candidates.iter().map(|p| p.display().to_string()).collect();
-        Error::fail(format!("xenconsole is not installed (looked for {})", looked_for.join(", ")))
+/// [`ErrorKind::LockFail`] if another process has them.
+pub fn lock(ctx: &Ctx, domid: DomId) -> Result<LockFile> {
+    let path = ctx.paths.lock.join(format!("xenconsole.{domid}"));
+    LockFile::try_acquire(&path)?.ok_or_else(|| {
+        let told = format!("another terminal is connected to domain {domid} (its process has {})", path.display());
+        Error::new(ErrorKind::LockFail, told)
     })
 }
 
-/// What that program is called with for a console.
+/// What `xenconsole` is called with for a console (`libxl_console_exec`).
 pub fn arguments(console: Console, escape: Option<&str>) -> Vec<OsString> {
     let mut arguments = vec![
         console.domid.to_string(),
@@ -91,13 +78,17 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_taken_before_the_distributions() {
-        let dir = tempfile::tempdir().unwrap();
-        let ours = dir.path().join("xenconsole");
-        assert_eq!(programs(dir.path())[0], ours);
-        let error = program(std::slice::from_ref(&ours)).unwrap_err().to_string();
-        assert!(error.contains("not installed") && error.contains(&*ours.to_string_lossy()), "{error}");
-        std::fs::write(&ours, "").unwrap();
-        assert_eq!(program(&[dir.path().join("none"), ours.clone()]).unwrap(), ours);
+    fn one_terminal_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let mut ctx = crate::xenstore::fake::Fake::new().ctx();
+        ctx.paths.lock = root.path().into();
+        let held = lock(&ctx, DomId(7)).unwrap();
+        assert!(root.path().join("xenconsole.7").exists());
+        let error = lock(&ctx, DomId(7)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LockFail);
+        assert!(error.to_string().contains("another terminal is connected to domain 7"), "{error}");
+        drop(lock(&ctx, DomId(8)).unwrap());
+        drop(held);
+        drop(lock(&ctx, DomId(7)).unwrap());
     }
 }

@@ -28,6 +28,7 @@ pub mod save;
 pub mod sched;
 pub mod shutdown;
 pub mod suspend;
+pub mod tty;
 mod undo;
 pub mod vcpu;
 

@@ -63,6 +63,12 @@ impl Perms {
         self
     }
 
+    /// Whether this domain, if it has no privileges, could have written the node.
+    pub fn writable_by(&self, domid: DomId) -> bool {
+        let granted = self.grants.iter().find(|(to, _)| *to == domid).map_or(self.others, |(_, access)| *access);
+        self.owner == domid || matches!(granted, Access::Write | Access::Both)
+    }
+
     /// The entries as the wire has them: `n0`, `r5`, each without its NUL.
     pub(crate) fn entries(&self) -> Vec<String> {
         let first = format!("{}{}", self.others.letter(), self.owner);
@@ -117,6 +123,13 @@ mod tests {
             assert_eq!(text.parse::<Perms>().unwrap().to_string(), text);
         }
         assert_eq!("n0,r7".parse(), Ok(Perms::private().readable_by(DomId(7))));
+    }
+
+    #[test]
+    fn who_could_have_written_it() {
+        let writable = |text: &str| text.parse::<Perms>().unwrap().writable_by(DomId(5));
+        assert!(["(n5)", "(w0)", "(b0,r7)", "(n0,w5)", "(r0,b5)"].into_iter().all(writable));
+        assert!(!["(n0)", "(r0,b7)", "(w0,r5)", "(n0,r5,w5)"].into_iter().any(writable));
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub(crate) struct Console {
     /// Number of the console
     #[arg(short, value_name = "NUMBER", default_value = "0", value_parser = number, allow_hyphen_values = true)]
     number: u32,
-    /// The character that leaves the console, as ^] is written (with xenconsole of Xen 4.19 and later)
-    #[arg(short, value_name = "ESCAPE")]
+    /// The character that leaves the console, as ^] is written
+    #[arg(short, value_name = "ESCAPE", allow_hyphen_values = true)]
     escape: Option<String>,
     /// Name or number of the domain
     domain: String,
@@ -37,7 +37,7 @@ impl Run for Console {
             None => attach::primary(&session.ctx, domid)?,
             Some(kind) => Target { domid, number: self.number, kind },
         };
-        let mut command = command(session, console, self.escape.as_deref())?;
+        let mut command = command(session, console, self.escape.as_deref());
         let failed = command.exec();
         Err(Failure::new(1, format!("starting {}: {failed}", command.get_program().display())))
     }
@@ -46,7 +46,7 @@ impl Run for Console {
 /// Attaches this terminal to the console that a new domain uses first, in a process of its own, and returns when
 /// it is connected: the domain can be let run without any of its output being lost.
 pub(crate) fn connect(session: &Session, domid: DomId) -> Result<Child, Failure> {
-    let mut command = command(session, attach::primary(&session.ctx, domid)?, None)?;
+    let mut command = command(session, attach::primary(&session.ctx, domid)?, None);
     let failed = |e: std::io::Error| Failure::new(1, format!("connecting the console of domain {domid}: {e}"));
     let (mut connected, notify) = std::io::pipe().map_err(failed)?;
     // This end is for the console's program, under the same number.
@@ -58,11 +58,10 @@ pub(crate) fn connect(session: &Session, domid: DomId) -> Result<Child, Failure>
     Ok(console)
 }
 
-fn command(session: &Session, console: Target, escape: Option<&str>) -> Result<Command, Failure> {
-    let candidates = attach::programs(&session.ctx.paths.libexec_bin);
-    let mut command = Command::new(attach::program(&candidates)?);
+fn command(session: &Session, console: Target, escape: Option<&str>) -> Command {
+    let mut command = Command::new(&session.ctx.paths.console);
     command.args(attach::arguments(console, escape));
-    Ok(command)
+    command
 }
 
 fn kind(word: &str) -> Result<ConsoleType, Failure> {
