@@ -33,10 +33,10 @@ pub(crate) fn start(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|e| format!("running {}: {e}", program.display()))?;
+        .map_err(|e| format!("running {}: {}", program.display(), libxc::reason(&e)))?;
     let mut answer = String::new();
     if let Some(pipe) = daemon.stdout.take() {
-        BufReader::new(pipe).read_line(&mut answer).map_err(|e| e.to_string())?;
+        BufReader::new(pipe).read_line(&mut answer).map_err(|e| libxc::reason(&e))?;
     }
     match answer.trim_end() {
         READY => Ok(()),

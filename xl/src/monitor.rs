@@ -62,7 +62,7 @@ fn start(session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
     let failed = |why: String| {
         Failure::new(3, format!("starting the monitor of domain {domid}: {why} (the domain runs on without it)"))
     };
-    let xl = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
+    let xl = std::env::current_exe().map_err(|e| failed(libxc::reason(&e)))?;
     let arguments = [xl, domid.to_string().into(), name.into()];
     daemon::start(&session.ctx.paths.monitor, arguments).map_err(failed)
 }
@@ -84,7 +84,10 @@ pub(crate) fn run(domid: DomId, name: &str) -> Result<(), Failure> {
     let xl = std::env::current_exe().map_err(libxl::Error::from)?;
     let program = &session.ctx.paths.monitor;
     let error = Command::new(program).arg0("xl").arg(AGAIN).arg(xl).args([&domid.to_string(), &name]).exec();
-    Err(Failure::new(3, format!("staying with domain {domid}: running {}: {error}", program.display())))
+    Err(Failure::new(
+        3,
+        format!("staying with domain {domid}: running {}: {}", program.display(), libxc::reason(&error)),
+    ))
 }
 
 /// Stays with a domain, and with those that take its place, until there is none (`xl create -F`).
@@ -177,7 +180,7 @@ fn write_core(ctx: &Ctx, domid: DomId, name: &str) {
     say(format_args!("dumping core to {}", file.display()));
     // Not every distribution's package makes the directory.
     if let Err(e) = DirBuilder::new().recursive(true).mode(0o700).create(&ctx.paths.dump) {
-        say(format_args!("making the directory {}: {e}", ctx.paths.dump.display()));
+        say(format_args!("making the directory {}: {}", ctx.paths.dump.display(), libxc::reason(&e)));
     }
     if let Err(e) = coredump::write(ctx, domid, &file) {
         say(format_args!("core dump failed: {e}"));

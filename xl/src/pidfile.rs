@@ -52,7 +52,9 @@ fn write(file: &mut File) -> io::Result<()> {
 impl Drop for Pidfile {
     fn drop(&mut self) {
         match fs::remove_file(&self.path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => tracing::warn!("{}: {e}", self.path.display()),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("{}: {}", self.path.display(), libxc::reason(&e))
+            }
             _ => {}
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn write(mut to: impl Write, name: &str, config: &DomainConfig, compr
     let text = json::to_string(config) + "\n";
     let (header, data) = SaveFileHeader::with_config(&text, compressed).map_err(libxl::Error::from)?;
     let bytes = [&header.encode()[..], &data].concat();
-    to.write_all(&bytes).map_err(|e| Failure::new(1, format!("writing to {name}: {e}")))?;
+    to.write_all(&bytes).map_err(|e| Failure::new(1, format!("writing to {name}: {}", libxc::reason(&e))))?;
     say(format_args!("Saving to {name} new xl format (info {})", words(&header)));
     Ok(())
 }
@@ -90,7 +90,7 @@ fn header(mut from: impl Read, name: &str) -> Result<(SaveFileHeader, Vec<u8>), 
 fn unreadable(name: &str, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Failure::new(1, format!("{name} is truncated")),
-        _ => Failure::new(1, format!("reading {name}: {error}")),
+        _ => Failure::new(1, format!("reading {name}: {}", libxc::reason(error))),
     }
 }
 

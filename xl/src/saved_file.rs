@@ -18,7 +18,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Begins to write a file; `-` is standard output.
     pub(crate) fn create(name: &str) -> Result<Pending, Failure> {
-        Pending::open(name).map_err(|e| Failure::new(1, format!("cannot write {name}: {e}")))
+        Pending::open(name).map_err(|e| Failure::new(1, format!("cannot write {name}: {}", libxc::reason(&e))))
     }
 
     fn open(name: &str) -> io::Result<Pending> {
@@ -50,11 +50,11 @@ impl Pending {
             self.file.sync_all()?;
             fs::rename(partial, path)
         };
-        keep().map_err(|e| Failure::new(1, format!("writing {}: {e}", path.display())))?;
+        keep().map_err(|e| Failure::new(1, format!("writing {}: {}", path.display(), libxc::reason(&e))))?;
         self.kept = true;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|e| Failure::new(1, format!("writing {}: {e}", dir.display())))
+        synced.map_err(|e| Failure::new(1, format!("writing {}: {}", dir.display(), libxc::reason(&e))))
     }
 }
 
@@ -72,7 +72,7 @@ impl Drop for Pending {
         if let Some((partial, _)) = self.names.as_ref().filter(|_| !self.kept)
             && let Err(e) = fs::remove_file(partial)
         {
-            tracing::warn!("{} is left: {e}", partial.display());
+            tracing::warn!("{} is left: {}", partial.display(), libxc::reason(&e));
         }
     }
 }

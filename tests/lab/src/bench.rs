@@ -172,7 +172,11 @@ mod tests {
 
     #[test]
     fn a_measure_of_one_program_only_gives_no_row() {
-        let samples = [sample("stock", "user instructions", 100.0), sample("stock", "hypercalls", 12.0), sample("ours", "user instructions", 10.0)];
+        let samples = [
+            sample("stock", "user instructions", 100.0),
+            sample("stock", "hypercalls", 12.0),
+            sample("ours", "user instructions", 10.0),
+        ];
         let rows = rows(&samples);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].stock, rows[0].ours, rows[0].reach), (100.0, 10.0, Some(0.2)));

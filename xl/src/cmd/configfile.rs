@@ -176,9 +176,8 @@ impl Run for Convert {
         };
         match self.output {
             None => output::print(&text),
-            Some(output) => {
-                std::fs::write(&output, text).map_err(|e| Failure::new(1, format!("cannot write {output}: {e}")))
-            }
+            Some(output) => std::fs::write(&output, text)
+                .map_err(|e| Failure::new(1, format!("cannot write {output}: {}", libxc::reason(&e)))),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Run for Console {
         };
         let mut command = command(session, console, self.escape.as_deref());
         let failed = command.exec();
-        Err(Failure::new(1, format!("starting {}: {failed}", command.get_program().display())))
+        Err(Failure::new(1, format!("starting {}: {}", command.get_program().display(), libxc::reason(&failed))))
     }
 }
 
@@ -47,7 +47,8 @@ impl Run for Console {
 /// it is connected: the domain can be let run without any of its output being lost.
 pub(crate) fn connect(session: &Session, domid: DomId) -> Result<Child, Failure> {
     let mut command = command(session, attach::primary(&session.ctx, domid)?, None);
-    let failed = |e: std::io::Error| Failure::new(1, format!("connecting the console of domain {domid}: {e}"));
+    let failed =
+        |e: std::io::Error| Failure::new(1, format!("connecting the console of domain {domid}: {}", libxc::reason(&e)));
     let (mut connected, notify) = std::io::pipe().map_err(failed)?;
     // This end is for the console's program, under the same number.
     fcntl(&notify, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|e| failed(e.into()))?;

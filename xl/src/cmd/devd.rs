@@ -75,7 +75,7 @@ fn begin<'a>(session: &'a Session, pidfile: Option<&Path>) -> libxl::Result<(Ser
 /// Works until a signal comes.
 fn serve((server, _pidfile): (Server<'_>, Option<Pidfile>)) -> Result<(), Failure> {
     if let Err(e) = daemon::tell_service_manager() {
-        tracing::warn!("telling the service manager: {e}");
+        tracing::warn!("telling the service manager: {}", libxc::reason(&e));
     }
     Ok(server.run()?)
 }

@@ -113,7 +113,8 @@ pub(crate) struct Top {}
 impl Run for Top {
     fn run(self, _: &Session) -> Result<(), Failure> {
         let status = std::process::Command::new("xentop").status();
-        let status = status.map_err(|e| Failure::new(1, format!("xentop: {e} (it comes with Xen's tools)")))?;
+        let status = status
+            .map_err(|e| Failure::new(1, format!("xentop: {} (it comes with Xen's tools)", libxc::reason(&e))))?;
         // Stock xl passes on what system(3) returned, whose low byte is 0 unless a signal ended it.
         match std::os::unix::process::ExitStatusExt::signal(&status) {
             Some(signal) => Err(Failure::silent(signal as u8)),

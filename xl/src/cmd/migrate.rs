@@ -139,7 +139,7 @@ impl Transport {
     /// It stays in this process's group: ssh may want to ask for a password.
     fn start(rune: &str) -> Result<Transport, Failure> {
         let child = Command::new("sh").args(["-c", rune]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let child = child.map_err(|e| Failure::new(1, format!("starting {rune}: {e}")))?;
+        let child = child.map_err(|e| Failure::new(1, format!("starting {rune}: {}", libxc::reason(&e))))?;
         Ok(Transport { child })
     }
 

@@ -143,7 +143,7 @@ fn open(file: &str) -> Result<File, Failure> {
         "-" => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
         path => File::open(path),
     };
-    opened.map_err(|e| Failure::new(1, format!("cannot open {file}: {e}")))
+    opened.map_err(|e| Failure::new(1, format!("cannot open {file}: {}", libxc::reason(&e))))
 }
 
 /// `xl dump-core`.

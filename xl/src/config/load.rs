@@ -169,7 +169,7 @@ pub(crate) fn read_source(file: &Path) -> Result<Source, Failure> {
     };
     let name = file.display();
     match read {
-        Err(e) => Err(Failure::new(FAILED, format!("cannot read the configuration {name}: {e}"))),
+        Err(e) => Err(Failure::new(FAILED, format!("cannot read the configuration {name}: {}", libxc::reason(&e)))),
         Ok(_) if bytes.len() as u64 > limit => {
             Err(Failure::new(FAILED, format!("{name} is no configuration: more than {} KiB", limit >> 10)))
         }
@@ -187,7 +187,7 @@ pub(crate) fn xl_conf(ctx: &Ctx, host: &HostFacts) -> Result<XlConf, Failure> {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(XlConf::default()),
         Err(e) => {
-            eprintln!("xl: warning: cannot read {}: {e}", file.display());
+            eprintln!("xl: warning: cannot read {}: {}", file.display(), libxc::reason(&e));
             return Ok(XlConf::default());
         }
     };
