@@ -93,18 +93,8 @@ def count(command):
     return syscalls, hypercalls, waits
 
 
-def instructions(command):
-    """The instructions of a command outside the kernel, by valgrind."""
-    valgrind = ("/lab/valgrind/valgrind.bin", "--tool=callgrind", "--callgrind-out-file=/dev/null")
-    environment = dict(os.environ, VALGRIND_LIB="/lab/valgrind")
-    said = subprocess.run((*valgrind, *command), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, env=environment, text=True).stderr
-    return int(re.search(r"Collected : (\d+)", said)[1])
-
-
 def listing(measure):
     for program, xl in PROGRAMS.items():
-        report(measure, "user instructions", program, instructions((xl, "list")))
         report(measure, "ms", program, median_time((xl, "list"), 5))
         syscalls, hypercalls, waits = count((xl, "list"))
         report(measure, "system calls", program, syscalls)
@@ -159,10 +149,7 @@ def saving(name):
     log = f"/var/log/xen/console/guest-{name}.log"
     while not (os.path.exists(log) and b"guest is up" in open(log, "rb").read()):
         time.sleep(0.5)
-    # In memory: what the disk takes is not the program's.
-    os.makedirs("/tmp/saves")
-    run("mount", "-t", "tmpfs", "-o", "size=512m", "saves", "/tmp/saves")
-    file = f"/tmp/saves/{name}"
+    file = f"/tmp/{name}.save"
     times = {}
     for _ in range(3):
         for program, xl in PROGRAMS.items():

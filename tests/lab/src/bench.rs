@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -23,10 +22,10 @@ const LIMIT: Duration = Duration::from_secs(1800);
 /// What a ratio ours/stock should not exceed.
 const REACH: [(&str, &str, f64); 20] = [
     ("xl create -n, 200 lines", "instructions", 0.3),
-    ("xl list, 1 domain", "user instructions", 0.2),
+    ("xl list, 1 domain", "ms", 0.2),
     ("xl list, 1 domain", "system calls", 0.25),
     ("xl list, 1 domain", "hypercalls", 0.25),
-    ("xl list, 20 domains", "user instructions", 0.2),
+    ("xl list, 20 domains", "ms", 0.2),
     ("xl list, 20 domains", "system calls", 0.25),
     ("xl list, 20 domains", "hypercalls", 0.25),
     ("xl create -p, tiny PV", "ms", 0.5),
@@ -90,7 +89,6 @@ fn under_xen(workspace: &Workspace) -> Result<Vec<Sample>> {
     let lab = Lab::prepare(workspace, Program::Ours(Build::Release))?;
     let directories = lab.directories("bench")?;
     copy_files(&workspace.lab().join("bench"), &directories.share)?;
-    copy_valgrind(&directories.share.join("valgrind"))?;
     write_main(&directories.share, "#!/bin/sh\nexec python3 /lab/measure.py\n")?;
     progress::say("machine: booting Xen and dom0 on a machine whose time counts instructions (about a minute)");
     let mut machine = lab.boot(&profile, &directories, LIMIT)?;
@@ -116,14 +114,6 @@ fn under_xen(workspace: &Workspace) -> Result<Vec<Sample>> {
         }
     }
     Ok(samples)
-}
-
-/// What measure.py runs of Debian's package valgrind: its launcher, and the tools, which are linked statically.
-fn copy_valgrind(to: &Path) -> Result<()> {
-    let installed = "valgrind (Debian's package) is not installed";
-    copy_files(Path::new("/usr/libexec/valgrind"), to).context(installed)?;
-    fs::copy("/usr/bin/valgrind.bin", to.join("valgrind.bin")).context(installed)?;
-    Ok(())
 }
 
 /// Pairs the samples of both programs, in the order in which they came.
@@ -172,11 +162,7 @@ mod tests {
 
     #[test]
     fn a_measure_of_one_program_only_gives_no_row() {
-        let samples = [
-            sample("stock", "user instructions", 100.0),
-            sample("stock", "hypercalls", 12.0),
-            sample("ours", "user instructions", 10.0),
-        ];
+        let samples = [sample("stock", "ms", 100.0), sample("stock", "hypercalls", 12.0), sample("ours", "ms", 10.0)];
         let rows = rows(&samples);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].stock, rows[0].ours, rows[0].reach), (100.0, 10.0, Some(0.2)));
@@ -185,8 +171,8 @@ mod tests {
     #[test]
     fn the_table_says_which_ratio_is_missed() {
         let samples = [
-            sample("stock", "user instructions", 100.0),
-            sample("ours", "user instructions", 20.0),
+            sample("stock", "ms", 100.0),
+            sample("ours", "ms", 20.0),
             sample("stock", "hypercalls", 12.0),
             sample("ours", "hypercalls", 6.0),
         ];
