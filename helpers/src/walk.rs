@@ -233,24 +233,15 @@ impl<R: Read> Walk<'_, '_, R> {
 
 /// Decodes the body of any record but PAGE_DATA and checks what its structure alone can tell.
 fn decode_body(kind: RecordType, version: u32, body: &[u8]) -> libxc::stream::Result<Body<'_>> {
+    kind.check(version, body.len())?;
     let wrong = |problem: String| Err(StreamError::new(kind.name(), problem));
     match kind {
-        RecordType::StaticDataEnd | RecordType::CpuidPolicy | RecordType::MsrPolicy if version < 3 => {
-            wrong("belongs to version 3, this stream is of version 2".into())
-        }
-        RecordType::End | RecordType::Verify | RecordType::Checkpoint | RecordType::StaticDataEnd => {
-            if !body.is_empty() {
-                return wrong(format!("length: 0 expected, found {}", body.len()));
-            }
-            Ok(Body::Empty)
-        }
+        RecordType::End | RecordType::Verify | RecordType::Checkpoint | RecordType::StaticDataEnd => Ok(Body::Empty),
         RecordType::PvInfo => PvInfo::decode(body).map(Body::PvInfo),
         RecordType::PvP2mFrames => P2mFrames::decode(body).map(Body::P2mFrames),
         RecordType::PvVcpuBasic | RecordType::PvVcpuExtended | RecordType::PvVcpuXsave | RecordType::PvVcpuMsrs => {
             VcpuState::decode(kind, body).map(Body::Vcpu)
         }
-        RecordType::SharedInfo if body.len() != 4096 => wrong(format!("length: 4096 expected, found {}", body.len())),
-        RecordType::HvmContext if body.is_empty() => wrong("length: found 0".into()),
         RecordType::SharedInfo | RecordType::HvmContext => Ok(Body::Opaque(body)),
         RecordType::TscInfo => TscInfo::decode(body).map(Body::Tsc),
         RecordType::HvmParams => decode_hvm_params(body).map(Body::HvmParams),

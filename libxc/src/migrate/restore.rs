@@ -129,6 +129,7 @@ impl Restore<'_> {
             self.bytes(header.padded_length())?;
             return Ok(RecordType::StaticDataEnd);
         };
+        kind.check(self.version, header.length as usize)?;
         if kind == RecordType::PageData {
             self.pages(&header)?;
             return Ok(kind);

@@ -2,6 +2,7 @@
 
 use super::bytes::Fields;
 use super::{Result, StreamError};
+use crate::types::PAGE_SIZE;
 
 /// The longest body that a reader accepts: 128 MiB, as stock libxc.
 pub const LENGTH_MAX: u32 = 128 << 20;
@@ -85,6 +86,27 @@ types! {
     CpuidPolicy = 0x11, "X86_CPUID_POLICY";
     /// The model-specific registers that the guest sees (version 3).
     MsrPolicy = 0x12, "X86_MSR_POLICY";
+}
+
+impl RecordType {
+    /// Checks what every reader asks of a record before it looks into its body: that the stream's version has it, and
+    /// its length where there is but one.
+    pub fn check(self, version: u32, length: usize) -> Result<()> {
+        let wrong = |problem: String| Err(StreamError::new(self.name(), problem));
+        match (self, length) {
+            (RecordType::StaticDataEnd | RecordType::CpuidPolicy | RecordType::MsrPolicy, _) if version < 3 => {
+                wrong(format!("belongs to version 3, this stream is of version {version}"))
+            }
+            (RecordType::End | RecordType::Verify | RecordType::Checkpoint | RecordType::StaticDataEnd, 1..) => {
+                wrong(format!("length: 0 expected, found {length}"))
+            }
+            (RecordType::SharedInfo, _) if length != PAGE_SIZE => {
+                wrong(format!("length: {PAGE_SIZE} expected, found {length}"))
+            }
+            (RecordType::HvmContext, 0) => wrong("length: found 0".into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The eight bytes before a record's body.
@@ -183,6 +205,14 @@ mod tests {
     fn unknown_records_are_skipped_only_when_optional() {
         assert_eq!(RecordHeader { number: 0x8000_0055, length: 0 }.kind(), Ok(None));
         assert!(RecordHeader { number: 0x55, length: 0 }.kind().is_err());
+    }
+
+    #[test]
+    fn markers_have_no_body_and_version_2_has_no_static_data() {
+        assert!(RecordType::End.check(3, 0).is_ok() && RecordType::End.check(3, 8).is_err());
+        assert!(RecordType::StaticDataEnd.check(3, 0).is_ok() && RecordType::StaticDataEnd.check(2, 0).is_err());
+        assert!(RecordType::SharedInfo.check(2, 4096).is_ok() && RecordType::SharedInfo.check(2, 4088).is_err());
+        assert!(RecordType::HvmContext.check(2, 1).is_ok() && RecordType::HvmContext.check(2, 0).is_err());
     }
 
     #[test]

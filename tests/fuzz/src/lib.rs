@@ -3,6 +3,7 @@
 //! Nothing may panic, overflow or go on for ever; findings can be shown; and a configuration without errors says the
 //! same after `xl convert` to TOML and back.
 
+mod fake_xen;
 pub mod stream;
 
 #[path = "../../../xl/src/config/mod.rs"]
