@@ -4,6 +4,7 @@ Prints one JSON object a line: {"measure", "unit", "program": "ours" | "stock", 
 program in turn, from the same state of the host.
 """
 
+import glob
 import json
 import os
 import re
@@ -142,13 +143,26 @@ def monitor_memory(measure, cfgs):
             run(PROGRAMS["stock"], "destroy", name)
 
 
+def linux(name, memory, words=""):
+    """A Debian guest that is up."""
+    more = f'ramdisk = "/boot/guest.gz"\nextra = "console=hvc0 rdinit=/init quiet {words}"\n'
+    run(PROGRAMS["stock"], "create", "-q", "-e", config(name, "pvh", "/boot/vmlinuz", memory, more))
+    while "guest is up" not in console(name):
+        time.sleep(0.5)
+
+
+def console_logs(name):
+    """The logs of a guest's console; a guest that was moved has one of its own."""
+    return glob.glob(f"/var/log/xen/console/guest-{name}*.log")
+
+
+def console(name):
+    return "".join(open(log, errors="replace").read() for log in console_logs(name))
+
+
 def saving(name):
     """A running guest of 256 MiB into a file and back, by each program in turn."""
-    cfg = config(name, "pvh", "/boot/vmlinuz", 256, 'ramdisk = "/boot/guest.gz"\nextra = "console=hvc0 rdinit=/init quiet"\n')
-    run(PROGRAMS["stock"], "create", "-q", "-e", cfg)
-    log = f"/var/log/xen/console/guest-{name}.log"
-    while not (os.path.exists(log) and b"guest is up" in open(log, "rb").read()):
-        time.sleep(0.5)
+    linux(name, 256)
     file = f"/tmp/{name}.save"
     times = {}
     for _ in range(3):
@@ -162,7 +176,55 @@ def saving(name):
         for verb, call in ("save", (name, file)), ("restore", ("-e", file)):
             syscalls, _, _ = count((xl, verb, *call))
             report(f"xl {verb}, PVH of 256 MiB", "system calls", program, syscalls)
+    for program, xl in PROGRAMS.items():
+        report("xl save -c, PVH of 256 MiB, to /dev/null", "ms", program, median_time((xl, "save", "-c", name, "/dev/null"), 3))
+    run(PROGRAMS["stock"], "save", "-c", name, file)
+    report("the file of an idle guest, ours by --compress zstd", "KiB", "stock", os.path.getsize(file) // 1024)
+    run(PROGRAMS["ours"], "save", "--compress", "zstd", name, file)
+    report("the file of an idle guest, ours by --compress zstd", "KiB", "ours", os.path.getsize(file) // 1024)
+
+
+def limit():
+    """What moving so many bytes takes at the least: copying them in memory once."""
+    source, target = bytearray(16 << 20), bytearray(16 << 20)
+    start = time.monotonic_ns()
+    for _ in range(256 // 16):
+        target[:] = source
+    taken = (time.monotonic_ns() - start) / 1e6
+    for program in PROGRAMS:
+        report("256 MiB copied in memory, once: the limit of save and restore", "ms", program, taken)
+
+
+def downtime(name):
+    """How long a guest that writes its memory says nothing while it is moved, on one host."""
+    linux(name, 128, "dirty=1000 beat=0.02")
+    longest = {}
+    for _ in range(4):
+        for program, xl in PROGRAMS.items():
+            longest.setdefault(program, []).append(silence(name, (xl, "migrate", "-s", "", name, f"{xl} migrate-receive")))
+            settle()
+    for program, taken in longest.items():
+        report("xl migrate, 80 MB written a second: the guest is silent", "ms", program, statistics.median(taken[1:]))
     run(PROGRAMS["stock"], "destroy", name)
+
+
+def silence(name, command):
+    """The longest time in milliseconds without a word of the guest from when a command begins until it has ended."""
+    moving = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    longest = said = 0
+    last = time.monotonic_ns()
+    ended = None
+    while ended is None or said == ended:
+        now_said = sum(os.path.getsize(log) for log in console_logs(name))
+        now = time.monotonic_ns()
+        if now_said != said:
+            longest, last, said = max(longest, now - last), now, now_said
+        if ended is None and moving.poll() is not None:
+            ended = said  # One more word: it goes on.
+        time.sleep(0.001)
+    if moving.returncode != 0:
+        sys.exit(f"{' '.join(command)}: status {moving.returncode}")
+    return longest / 1e6
 
 
 def main():
@@ -176,6 +238,8 @@ def main():
     destroying("xl destroy NAME", pv, "pv", 3)
     monitor_memory("the monitor of a domain", {"pv": pv, "pvh": pvh})
     saving("saved")
+    limit()
+    downtime("moved")
     for number in range(19):
         run(PROGRAMS["stock"], "create", "-q", "-p", "-e", config(f"guest{number}", "pv", TINY_PV, 32))
     listing("xl list, 20 domains")
