@@ -3,6 +3,7 @@
 pub mod cases;
 pub mod combine;
 pub mod compare;
+pub mod legacy;
 pub mod reference;
 pub mod runner;
 pub mod stock;
