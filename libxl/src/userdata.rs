@@ -19,6 +19,8 @@ use uuid::Uuid;
 const CONFIG: &str = "libxl-json";
 /// The id of the lock on a domain's data.
 const LOCK: &str = "domain-userdata-lock";
+/// The id of the lock on the socket of its QEMU.
+const QMP_LOCK: &str = "qmp-socket-lock";
 /// How long another process may hold that lock: it holds it for a few file operations.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -66,6 +68,11 @@ impl Userdata {
     pub fn lock(&self, ctx: &Ctx) -> Result<UserdataLock> {
         let file = LockFile::acquire(ctx, &self.path('l', LOCK), Deadline::after(LOCK_TIMEOUT))?;
         Ok(UserdataLock { _file: file })
+    }
+
+    /// Locks the socket of the domain's QEMU, which serves one client after the other.
+    pub(crate) fn lock_qmp(&self, ctx: &Ctx) -> Result<LockFile> {
+        LockFile::acquire(ctx, &self.path('l', QMP_LOCK), Deadline::after(LOCK_TIMEOUT))
     }
 
     /// Keeps data under an id, in place of what was there: whole, or not at all. No data removes it.

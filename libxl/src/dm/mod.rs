@@ -1,12 +1,15 @@
 //! The device model: QEMU. It serves disks and other devices of PV and PVH guests from this domain.
 //!
 //! `arguments.rs` says how it is called, `starting.rs` runs it and waits until it is ready, `running.rs` finds and ends
-//! it; in a driver domain `backends.rs` keeps those that are needed. [`destroy`] ends the one of a guest.
+//! it; in a driver domain `backends.rs` keeps those that are needed. `qmp.rs` speaks with one, and `hvm.rs` stops that of an
+//! HVM guest and takes its state. [`destroy`] ends the one of a guest.
 //!
 //! [`destroy`]: crate::domain::destroy
 
 mod arguments;
 mod backends;
+pub(crate) mod hvm;
+mod qmp;
 pub(crate) mod running;
 mod starting;
 

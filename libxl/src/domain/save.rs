@@ -1,13 +1,13 @@
 //! A guest into a stream: libxl's records around what the save helper writes.
 
 use super::{configuration, info, suspend};
-use crate::Ctx;
 use crate::compressor::{Compression, Compressor};
-use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
 use crate::save_helper::{self, Questions};
 use crate::stream::{RecordHeader, RecordType, StreamHeader};
 use crate::types::DomainType;
+use crate::{Ctx, dm};
 use libxc::DomId;
 use libxc::migrate::Limits;
 use std::fs::File;
@@ -56,14 +56,15 @@ pub fn save(
 
 /// Refuses what could only fail after the guest was suspended.
 fn check(ctx: &Ctx, domid: DomId) -> Result<()> {
-    let domain = info::get(ctx, domid)?;
-    if info::kind(ctx, &domain)? == DomainType::Hvm {
-        return Err(Error::new(ErrorKind::NotImplemented, "saving HVM guests is not built yet"));
-    }
-    if !configuration::current(ctx, domid)?.b_info.vnuma_nodes.is_empty() {
+    let config = configuration::current(ctx, domid)?;
+    if !config.b_info.vnuma_nodes.is_empty() {
         return Err(Error::fail("it has virtual NUMA nodes (vnuma=), which no stream can hold"));
     }
-    Ok(())
+    if is_hvm(ctx, domid)? { dm::hvm::check(&config) } else { Ok(()) }
+}
+
+fn is_hvm(ctx: &Ctx, domid: DomId) -> Result<bool> {
+    Ok(info::kind(ctx, &info::get(ctx, domid)?)? == DomainType::Hvm)
 }
 
 fn compressed(
@@ -94,9 +95,13 @@ fn stream(
     let write = "writing the stream";
     to.write_all(&StreamHeader::default().encode()).context(write)?;
     to.write_all(&record(RecordType::LibxcContext)).context(write)?;
-    let mut questions = Saving { ctx, domid, progress };
+    let mut questions =
+        Saving { ctx, domid, hvm: is_hvm(ctx, domid)?, live: options.live, device_model: None, progress };
     let deadline = options.time_limit.map_or(Deadline::NEVER, Deadline::after);
     save_helper::run(ctx, "--save-domain", out, &arguments(domid, options), &mut questions, deadline)?;
+    if let Some(state) = questions.device_model {
+        state.write(&mut to).context(write)?;
+    }
     to.write_all(&record(RecordType::End)).context(write)
 }
 
@@ -128,17 +133,25 @@ fn go_on(ctx: &Ctx, domid: DomId, error: Error) -> Error {
 struct Saving<'a> {
     ctx: &'a Ctx,
     domid: DomId,
+    hvm: bool,
+    live: bool,
+    /// The state of an HVM guest's device model, once the guest stands still.
+    device_model: Option<dm::hvm::State>,
     progress: &'a mut dyn FnMut(&str, u64, u64),
 }
 
 impl Questions for Saving<'_> {
     fn suspend(&mut self) -> Result<()> {
-        suspend::suspend(self.ctx, self.domid)
+        suspend::suspend(self.ctx, self.domid)?;
+        if self.hvm {
+            self.device_model = Some(dm::hvm::State::of(self.ctx, self.domid, self.live)?);
+        }
+        Ok(())
     }
 
     /// PV and PVH guests have no device model that writes to their memory unseen.
-    fn log_dirty_devices(&mut self, _enable: bool) -> Result<()> {
-        Ok(())
+    fn log_dirty_devices(&mut self, enable: bool) -> Result<()> {
+        if self.hvm { dm::hvm::log_dirty(self.ctx, self.domid, enable) } else { Ok(()) }
     }
 
     fn static_data_done(&mut self, _missing: u32) -> Result<()> {

@@ -4,14 +4,15 @@
 //! Xen shuts the domain down for the reason "suspend". What comes out of that hypercall tells it later whether it is
 //! where it was or was moved.
 
-use super::info;
-use crate::Ctx;
+use super::{configuration, info};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline};
 use crate::types::DomainType;
 use crate::xenstore::{Store, schema};
+use crate::{Ctx, dm};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo, ShutdownReason};
+use libxc::hvm::HvmParam;
 use std::time::Duration;
 
 /// How long a guest may take to notice the request, and then again to suspend.
@@ -34,10 +35,30 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
         return Ok(());
     }
     check_can_answer(&domain)?;
-    if info::kind(ctx, &domain)? == DomainType::Hvm {
-        let text = "it is an HVM guest: stopping its device model is not built yet";
-        return Err(Error::new(ErrorKind::NotImplemented, text));
+    match info::kind(ctx, &domain)? {
+        DomainType::Hvm => hvm(ctx, domid),
+        _ => ask(ctx, domid),
     }
+}
+
+/// The devices of an HVM guest stop after it. One without PV drivers, or that sleeps, suspends nothing itself: Xen stops it.
+fn hvm(ctx: &Ctx, domid: DomId) -> Result<()> {
+    dm::hvm::check(&configuration::current(ctx, domid)?)?;
+    let xc = ctx.xc()?;
+    if xc.hvm_param(domid, HvmParam::CallbackIrq)? != 0 && xc.hvm_param(domid, HvmParam::AcpiSState)? == 0 {
+        ask(ctx, domid)?;
+    } else {
+        xc.shutdown_domain(domid, ShutdownReason::Suspend)?;
+        wait_for_suspend(ctx, domid, PATIENCE)?;
+    }
+    dm::hvm::stop(ctx, domid).map_err(|e| match go_on(ctx, domid) {
+        Ok(()) => e,
+        Err(not_resumed) => e.note(not_resumed.to_string()),
+    })
+}
+
+/// Asks the guest to suspend itself.
+fn ask(ctx: &Ctx, domid: DomId) -> Result<()> {
     let node = schema::control(domid, "shutdown");
     ctx.xs()?.write_bytes(&node, REQUEST.as_bytes())?;
     match wait_for_notice(ctx, &node, PATIENCE) {
@@ -113,12 +134,19 @@ pub fn is_suspended(ctx: &Ctx, domid: DomId) -> Result<bool> {
 /// Lets a suspended guest go on where it is, with the devices that it has (`libxl_domain_resume` with
 /// `suspend_cancel`).
 pub fn resume(ctx: &Ctx, domid: DomId) -> Result<()> {
-    let go_on = || -> Result<()> {
-        ctx.xc()?.cancel_suspend(domid)?;
-        // xenstored is to tell of this domain's next end, too.
-        Ok(ctx.xs()?.resume(domid)?)
+    let steps = || {
+        if info::kind(ctx, &info::get(ctx, domid)?)? == DomainType::Hvm {
+            dm::hvm::go_on(ctx, domid)?;
+        }
+        go_on(ctx, domid)
     };
-    go_on().with_context(|| format!("resuming domain {domid}"))
+    steps().with_context(|| format!("resuming domain {domid}"))
+}
+
+fn go_on(ctx: &Ctx, domid: DomId) -> Result<()> {
+    ctx.xc()?.cancel_suspend(domid)?;
+    // xenstored is to tell of this domain's next end, too.
+    Ok(ctx.xs()?.resume(domid)?)
 }
 
 #[cfg(test)]

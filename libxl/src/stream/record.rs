@@ -67,6 +67,14 @@ impl RecordHeader {
     pub const SIZE: usize = 8;
     const PLACE: &'static str = "libxl record header";
 
+    /// The header of a body of `length` bytes. A longer body than a reader accepts is an error.
+    pub fn new(kind: RecordType, length: u64) -> Result<RecordHeader> {
+        let accepted = u32::try_from(length).ok().filter(|&l| l <= LENGTH_MAX);
+        let length =
+            accepted.ok_or_else(|| StreamError::new(kind.name(), format!("length: {length} is over {LENGTH_MAX}")))?;
+        Ok(RecordHeader { kind, length })
+    }
+
     /// The header as it stands in a stream.
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
@@ -101,11 +109,7 @@ impl RecordHeader {
 
 /// A whole record: header, body, padding.
 pub fn encode(kind: RecordType, body: &[u8]) -> Result<Vec<u8>> {
-    let length = u32::try_from(body.len())
-        .ok()
-        .filter(|&l| l <= LENGTH_MAX)
-        .ok_or_else(|| StreamError::new(kind.name(), format!("length: {} is over {LENGTH_MAX}", body.len())))?;
-    let header = RecordHeader { kind, length };
+    let header = RecordHeader::new(kind, body.len() as u64)?;
     let mut out = Vec::with_capacity(RecordHeader::SIZE + header.padded_length());
     out.extend_from_slice(&header.encode());
     out.extend_from_slice(body);

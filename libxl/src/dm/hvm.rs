@@ -1,0 +1,202 @@
+//! The QEMU of an HVM guest while the guest stands still: it stops with the guest, and its state travels with it.
+
+use super::qmp::Qmp;
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::stream::emulator::{EmulatorHeader, EmulatorId, encode_xenstore_data};
+use crate::stream::{RecordHeader, RecordType, record};
+use crate::types::{DeviceModelVersion, DomainConfig};
+use crate::xenstore::{Batch, Store, schema};
+use libxc::DomId;
+use serde_json::{Value, json};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Of each range of memory that QEMU has placed in the guest.
+const PHYSMAP: [&str; 3] = ["start_addr", "size", "name"];
+/// QEMU's records come from the only one of its kind.
+const HEADER: EmulatorHeader = EmulatorHeader { id: EmulatorId::QemuUpstream, index: 0 };
+
+/// Refuses a guest whose device model could not be stopped.
+pub(crate) fn check(config: &DomainConfig) -> Result<()> {
+    let unable = |what| Err(Error::new(ErrorKind::NotImplemented, format!("{what} is not supported")));
+    if config.b_info.device_model_stubdomain.is_true() {
+        return unable(
+            "suspending a guest whose device model runs in a domain of its own (device_model_stubdomain_override=1)",
+        );
+    }
+    match config.b_info.device_model_version {
+        DeviceModelVersion::QemuXenTraditional => {
+            unable("suspending a guest of device_model_version=\"qemu-xen-traditional\"")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Stops QEMU's devices; what they had under way is in the guest's memory and on its disks then.
+pub(crate) fn stop(ctx: &Ctx, domid: DomId) -> Result<()> {
+    command(ctx, domid, "stop", Value::Null)
+}
+
+/// Lets QEMU's devices run again.
+pub(crate) fn go_on(ctx: &Ctx, domid: DomId) -> Result<()> {
+    command(ctx, domid, "cont", Value::Null)
+}
+
+/// Makes QEMU tell Xen what it writes to the guest's memory, or stop telling.
+pub(crate) fn log_dirty(ctx: &Ctx, domid: DomId, enable: bool) -> Result<()> {
+    command(ctx, domid, "xen-set-global-dirty-log", json!({ "enable": enable }))
+}
+
+fn command(ctx: &Ctx, domid: DomId, command: &str, arguments: Value) -> Result<()> {
+    let done = Qmp::connect(ctx, domid).and_then(|mut qmp| qmp.execute(command, arguments));
+    done.map(drop).context("device model")
+}
+
+/// What a stopped QEMU has to tell the one that takes over.
+pub(crate) struct State {
+    file: File,
+    physmap: Vec<(String, Vec<u8>)>,
+}
+
+impl State {
+    /// Has a stopped QEMU write its state down; `live`: it will not go on here.
+    pub(crate) fn of(ctx: &Ctx, domid: DomId, live: bool) -> Result<State> {
+        let path = ctx.paths.lib.join(format!("qemu-save.{domid}"));
+        let step = || path.display().to_string();
+        let to =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).with_context(step)?;
+        // Without a name from here on, so that nothing is left of it whatever happens.
+        let file = File::open(&path).and_then(|file| fs::remove_file(&path).map(|()| file)).with_context(step)?;
+        Qmp::connect(ctx, domid).and_then(|mut qmp| save_devices(&mut qmp, &to, live)).context("device model")?;
+        Ok(State { file, physmap: physmap(ctx, domid)? })
+    }
+
+    /// Writes it into a stream: one record or two.
+    pub(crate) fn write(mut self, to: &mut impl Write) -> Result<()> {
+        if !self.physmap.is_empty() {
+            let pairs = self.physmap.iter().map(|(key, value)| (key.as_bytes(), value.as_slice()));
+            let body = [&HEADER.encode()[..], &encode_xenstore_data(pairs)].concat();
+            to.write_all(&record::encode(RecordType::EmulatorXenstoreData, &body)?)?;
+        }
+        let size = self.file.seek(io::SeekFrom::End(0))?;
+        self.file.rewind()?;
+        let header = RecordHeader::new(RecordType::EmulatorContext, EmulatorHeader::SIZE as u64 + size)?;
+        to.write_all(&[&header.encode()[..], &HEADER.encode()].concat())?;
+        let copied = io::copy(&mut self.file.take(size), to)?;
+        if copied != size {
+            return Err(Error::fail(format!("QEMU's state has shrunk from {size} to {copied} bytes")));
+        }
+        Ok(to.write_all(&[0; 8][..header.padded_length() - header.length as usize])?)
+    }
+}
+
+/// Has QEMU write the state of its devices into a file, which it need not be able to open itself.
+fn save_devices(qmp: &mut Qmp<'_>, to: &File, live: bool) -> Result<()> {
+    let set = qmp.add_fd(to.as_fd())?;
+    qmp.execute("xen-save-devices-state", json!({ "filename": format!("/dev/fdset/{set}"), "live": live })).map(drop)
+}
+
+/// What QEMU keeps in xenstore of the memory that it has placed in the guest: keys below its directory, and their values.
+fn physmap(ctx: &Ctx, domid: DomId) -> Result<Vec<(String, Vec<u8>)>> {
+    let (xs, directory) = (ctx.xs()?, schema::device_model(ctx.domid, domid));
+    let ranges = xs.children(&format!("{directory}/physmap"))?;
+    let keys = ranges.iter().flat_map(|range| PHYSMAP.map(|key| format!("physmap/{range}/{key}")));
+    let keys: Vec<String> = keys.collect();
+    let mut batch = Batch::new();
+    keys.iter().for_each(|key| _ = batch.read(&format!("{directory}/{key}")));
+    let values = xs.submit(batch)?.into_iter().collect::<io::Result<Vec<_>>>()?;
+    Ok(keys.into_iter().zip(values).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::emulator::decode_xenstore_data;
+    use crate::types::DefBool;
+    use crate::xenstore::fake::Fake;
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+    use std::io::IoSliceMut;
+    use std::os::fd::{AsRawFd, RawFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::Path;
+    use std::thread;
+
+    /// The next command and the descriptor that came with it.
+    fn command(socket: &UnixStream) -> (Value, Option<RawFd>) {
+        let (mut bytes, mut rights) = ([0; 512], nix::cmsg_space!(RawFd));
+        let mut room = [IoSliceMut::new(&mut bytes)];
+        let got = recvmsg::<()>(socket.as_raw_fd(), &mut room, Some(&mut rights), MsgFlags::empty()).unwrap();
+        let fd = got.cmsgs().unwrap().find_map(|message| match message {
+            ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
+            _ => None,
+        });
+        let length = got.bytes;
+        (serde_json::from_slice(&bytes[..length]).unwrap(), fd)
+    }
+
+    /// A QEMU that takes a descriptor and, asked for its state, writes it there.
+    fn qemu(path: &Path, state: &'static [u8]) -> thread::JoinHandle<Value> {
+        let listener = UnixListener::bind(path).unwrap();
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.write_all(b"{\"QMP\": {}}\r\n").unwrap();
+            command(&socket);
+            socket.write_all(b"{\"return\": {}}\r\n").unwrap();
+            let (added, fd) = command(&socket);
+            assert_eq!(added["execute"], "add-fd");
+            socket.write_all(b"{\"return\": {\"fdset-id\": 3}}\r\n").unwrap();
+            let (save, _) = command(&socket);
+            fs::write(format!("/proc/self/fd/{}", fd.unwrap()), state).unwrap();
+            socket.write_all(b"{\"return\": {}}\r\n").unwrap();
+            save
+        })
+    }
+
+    #[test]
+    fn the_state_of_qemu_becomes_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, file) = (dir.path().join("qmp"), dir.path().join("state"));
+        let qemu = qemu(&path, b"QEVM of eleven");
+        let ctx = Fake::new().ctx();
+        let to = File::create(&file).unwrap();
+        save_devices(&mut Qmp::over(&ctx, &path, None).unwrap(), &to, true).unwrap();
+        let asked = qemu.join().unwrap();
+        assert_eq!(asked["execute"], "xen-save-devices-state");
+        assert_eq!(asked["arguments"], json!({ "filename": "/dev/fdset/3", "live": true }));
+        let physmap = vec![("physmap/0/name".to_owned(), b"vga".to_vec())];
+        let mut stream = Vec::new();
+        State { file: File::open(&file).unwrap(), physmap }.write(&mut stream).unwrap();
+        let first = RecordHeader::decode(stream.first_chunk().unwrap()).unwrap();
+        assert_eq!((first.kind, first.length), (RecordType::EmulatorXenstoreData, 8 + 15 + 4));
+        let pairs = decode_xenstore_data(&stream[16..16 + 19]).unwrap();
+        assert_eq!(pairs, [(&b"physmap/0/name"[..], &b"vga"[..])]);
+        let second = &stream[8 + first.padded_length()..];
+        let header = RecordHeader::decode(second.first_chunk().unwrap()).unwrap();
+        assert_eq!((header.kind, header.length), (RecordType::EmulatorContext, 8 + 14));
+        assert_eq!(&second[8..], [&HEADER.encode()[..], b"QEVM of eleven", &[0; 2]].concat());
+    }
+
+    #[test]
+    fn what_qemu_placed_in_the_guest_is_found_in_xenstore() {
+        let fake = Fake::new();
+        let directory = "/local/domain/0/device-model/5/physmap/f0000000";
+        for (key, value) in [("start_addr", "f1000000"), ("size", "800000"), ("name", "vga.vram")] {
+            fake.set(&format!("{directory}/{key}"), value.as_bytes());
+        }
+        let found = physmap(&fake.ctx(), DomId(5)).unwrap();
+        assert_eq!(found[2], ("physmap/f0000000/name".to_owned(), b"vga.vram".to_vec()));
+        assert_eq!(found.len(), 3);
+        assert!(physmap(&fake.ctx(), DomId(6)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn device_models_that_cannot_be_stopped_are_refused() {
+        let mut config = DomainConfig::default();
+        check(&config).unwrap();
+        config.b_info.device_model_stubdomain = DefBool::from(true);
+        assert!(check(&config).unwrap_err().to_string().contains("device_model_stubdomain_override"));
+    }
+}
