@@ -1,12 +1,15 @@
 //! Where the stream tools put their lines: standard output and error, or the system log.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 
 /// The lines of one tool.
 pub struct Log {
     tool: &'static str,
-    syslog: Option<UnixDatagram>,
+    /// A datagram socket. As a file it takes no system calls that a confined helper may not make.
+    syslog: Option<File>,
 }
 
 impl Log {
@@ -15,7 +18,7 @@ impl Log {
         let connect = || {
             let socket = UnixDatagram::unbound()?;
             socket.connect("/dev/log")?;
-            io::Result::Ok(socket)
+            io::Result::Ok(File::from(OwnedFd::from(socket)))
         };
         let mut log = Log { tool, syslog: None };
         if syslog {
@@ -44,9 +47,9 @@ impl Log {
     }
 
     /// One line for the system log, facility "user" (RFC 3164).
-    fn send(&self, socket: &UnixDatagram, severity: u8, line: &str) {
+    fn send(&self, mut socket: &File, severity: u8, line: &str) {
         let message = format!("<{}>{}[{}]: {line}", 8 + severity, self.tool, std::process::id());
-        if let Err(e) = socket.send(message.as_bytes()) {
+        if let Err(e) = socket.write_all(message.as_bytes()) {
             eprintln!("{}: /dev/log: {e}: {line}", self.tool);
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! It never prints, exits, or reads arguments or the environment: that is the program's part.
 
-pub mod compressor;
 pub mod ctx;
 pub mod defaults;
 pub mod device;
@@ -19,6 +18,7 @@ pub mod logfile;
 pub mod paths;
 mod save_helper;
 pub mod stream;
+pub mod stream_filter;
 pub mod types;
 pub mod userdata;
 pub mod vnuma;

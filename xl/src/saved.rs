@@ -6,7 +6,7 @@ use crate::output::say;
 use crate::session::Session;
 use libxc::DomId;
 use libxl::domain::configuration;
-use libxl::stream::SaveFileHeader;
+use libxl::stream::{Form, SaveFileHeader};
 use libxl::types::{DomainConfig, json};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -23,8 +23,8 @@ pub(crate) struct Taken<'a> {
 pub(crate) struct Saved {
     /// Its configuration, and xl's own.
     pub(crate) loaded: Loaded,
-    /// Whether its stream is compressed.
-    pub(crate) compressed: bool,
+    /// The form of its stream.
+    pub(crate) form: Form,
 }
 
 /// The configuration that a guest takes along.
@@ -58,10 +58,6 @@ pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<
     if config.is_some() {
         say(format_args!(" Savefile contains xl domain config{}", if header.json { " in JSON format" } else { "" }));
     }
-    if !header.stream_v2 {
-        let text = format!("{name} was written by Xen before 4.6: convert it with convert-legacy-stream");
-        return Err(Failure::new(1, text));
-    }
     let loaded = match (file, config) {
         (Some(file), _) => load::guest(&session.ctx, Path::new(file), &[], Options::default()),
         (None, Some(text)) => {
@@ -71,7 +67,7 @@ pub(crate) fn read(session: &Session, from: impl Read, name: &str, file: Option<
         (None, None) => Err(Failure::new(1, format!("{name} has no configuration: xl restore CONFIGFILE {name}"))),
     };
     let loaded = loaded.map_err(|e| e.with_status(1))?;
-    Ok(Saved { loaded, compressed: header.compressed })
+    Ok(Saved { loaded, form: header.form() })
 }
 
 fn header(mut from: impl Read, name: &str) -> Result<(SaveFileHeader, Vec<u8>), Failure> {

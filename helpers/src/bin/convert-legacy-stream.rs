@@ -6,7 +6,7 @@
 use clap::{Parser, ValueEnum};
 use helpers::input::Fault;
 use helpers::legacy::{Wanted, convert};
-use helpers::{inherited, log::Log};
+use helpers::{inherited, log::Log, sandbox};
 use libxc::stream::GuestKind;
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     match run(&options, &log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            log.error(&format!("{}: {e}", options.input));
+            log.error(&described(&options.input, &e));
             ExitCode::FAILURE
         }
     }
@@ -81,6 +81,7 @@ fn main() -> ExitCode {
 fn run(options: &Options, log: &Log) -> Result<(), Fault> {
     let input = inherited::open(&options.input)?;
     let output = BufWriter::with_capacity(1 << 20, open_output(&options.output)?);
+    sandbox::confine()?; // The stream may come from anywhere.
     let wanted = Wanted {
         width: if options.width == "32" { 4 } else { 8 },
         guest: match options.guest_type {
@@ -96,6 +97,14 @@ fn run(options: &Options, log: &Log) -> Result<(), Fault> {
             log.info(&line);
         }
     })
+}
+
+/// A fault with the name of the file, if the input has one.
+fn described(input: &str, fault: &Fault) -> String {
+    match input.parse::<RawFd>() {
+        Ok(_) => fault.to_string(),
+        Err(_) => format!("{input}: {fault}"),
+    }
 }
 
 fn open_output(name: &str) -> io::Result<File> {

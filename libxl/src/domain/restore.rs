@@ -3,12 +3,12 @@
 use super::create::{self, Options};
 use super::platform::{self, Channels};
 use crate::Ctx;
-use crate::compressor::Decompressor;
 use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
 use crate::save_helper::{self, Questions, Rings};
-use crate::stream::{RecordHeader, RecordType, StreamHeader};
-use crate::types::DomainConfig;
+use crate::stream::{Form, RecordHeader, RecordType, StreamHeader};
+use crate::stream_filter::Decoder;
+use crate::types::{DomainConfig, DomainType};
 use libxc::DomId;
 use libxc::build::Built;
 use std::fs::File;
@@ -25,12 +25,12 @@ const NO_CPUID: u32 = 1 << 0;
 pub struct Stream<'a> {
     /// What to read.
     pub from: BorrowedFd<'a>,
-    /// It is compressed ([`SaveFileHeader`](crate::stream::SaveFileHeader) tells).
-    pub compressed: bool,
+    /// What form it has ([`SaveFileHeader`](crate::stream::SaveFileHeader) tells).
+    pub form: Form,
 }
 
 /// Creates a domain out of a stream and leaves it paused (`libxl_domain_create_restore`). Nothing beyond the stream's
-/// end is read.
+/// end is read, unless it is a legacy one.
 ///
 /// # Errors
 /// As [`create`](super::create()): nothing of the domain is left then.
@@ -42,23 +42,33 @@ pub fn restore(
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<DomId> {
     let name = given.c_info.name.as_deref().unwrap_or("a domain without a name");
-    let incoming = Incoming::open(ctx, stream, progress).with_context(|| format!("restoring {name}"))?;
+    let incoming = Incoming::open(ctx, stream, given.b_info.domain_type(), progress)
+        .with_context(|| format!("restoring {name}"))?;
     create::birth(ctx, given, options, Some(incoming)).with_context(|| format!("restoring {name}"))
 }
 
 /// A stream of which the header was read.
 pub(super) struct Incoming<'a> {
     from: File,
-    decompressor: Option<Decompressor>,
+    decoder: Option<Decoder>,
     progress: &'a mut dyn FnMut(&str, u64, u64),
 }
 
 impl<'a> Incoming<'a> {
-    fn open(ctx: &Ctx, stream: Stream<'_>, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
-        let decompressor = stream.compressed.then(|| Decompressor::start(ctx, stream.from)).transpose()?;
-        let plain = decompressor.as_ref().map_or(stream.from, AsFd::as_fd);
+    fn open(
+        ctx: &Ctx,
+        stream: Stream<'_>,
+        guest: DomainType,
+        progress: &'a mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Incoming<'a>> {
+        let decoder = match stream.form {
+            Form::Libxl => None,
+            Form::Compressed => Some(Decoder::decompress(ctx, stream.from)?),
+            Form::Legacy => Some(Decoder::convert(ctx, stream.from, guest)?),
+        };
+        let plain = decoder.as_ref().map_or(stream.from, AsFd::as_fd);
         let from = File::from(plain.try_clone_to_owned().context("the stream")?);
-        let mut incoming = Incoming { from, decompressor, progress };
+        let mut incoming = Incoming { from, decoder, progress };
         match incoming.header() {
             Ok(()) => Ok(incoming),
             Err(e) => Err(incoming.explain(ctx, e)),
@@ -74,7 +84,7 @@ impl<'a> Incoming<'a> {
         channels: &Channels,
     ) -> Result<Built> {
         match self.records(ctx, config, domid, channels) {
-            Ok(built) => self.decompressor.map_or(Ok(()), |decompressor| decompressor.finish(ctx)).map(|()| built),
+            Ok(built) => self.decoder.map_or(Ok(()), |decoder| decoder.finish(ctx)).map(|()| built),
             Err(e) => Err(self.explain(ctx, e)),
         }
     }
@@ -95,10 +105,10 @@ impl<'a> Incoming<'a> {
         Ok(Built { store_frame: store, console_frame: console })
     }
 
-    /// Why the stream could not be read: the decompressor's reason, if it has one.
+    /// Why the stream could not be read: the decoder's reason, if it has one.
     fn explain(self, ctx: &Ctx, error: Error) -> Error {
-        match self.decompressor {
-            Some(decompressor) => decompressor.explain(ctx, error),
+        match self.decoder {
+            Some(decoder) => decoder.explain(ctx, error),
             None => error,
         }
     }
@@ -179,7 +189,7 @@ mod tests {
 
     fn open<'a>(file: &File, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
         let ctx = Ctx::new(Paths::installed("/usr".as_ref()));
-        Incoming::open(&ctx, Stream { from: file.as_fd(), compressed: false }, progress)
+        Incoming::open(&ctx, Stream { from: file.as_fd(), form: Form::Libxl }, DomainType::Pv, progress)
     }
 
     #[test]

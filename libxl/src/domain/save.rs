@@ -1,11 +1,11 @@
 //! A guest into a stream: libxl's records around what the save helper writes.
 
 use super::{configuration, info, suspend};
-use crate::compressor::{Compression, Compressor};
 use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
 use crate::save_helper::{self, Questions};
 use crate::stream::{RecordHeader, RecordType, StreamHeader};
+use crate::stream_filter::{Compression, Compressor};
 use crate::types::DomainType;
 use crate::{Ctx, dm};
 use libxc::DomId;

@@ -11,4 +11,4 @@ pub mod save_file;
 pub use header::StreamHeader;
 pub use libxc::stream::{Result, StreamError};
 pub use record::{RecordHeader, RecordType};
-pub use save_file::SaveFileHeader;
+pub use save_file::{Form, SaveFileHeader};

@@ -15,6 +15,17 @@ const FLAG_COMPRESSED: u32 = 1 << 2;
 /// The most optional data that a reader accepts: configurations are a few KiB.
 const OPTIONAL_DATA_MAX: u32 = 64 << 20;
 
+/// What follows the header and its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A libxl stream.
+    Libxl,
+    /// A libxl stream, compressed.
+    Compressed,
+    /// What Xen before 4.6 wrote.
+    Legacy,
+}
+
 /// The fixed part of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaveFileHeader {
@@ -54,6 +65,15 @@ impl SaveFileHeader {
         flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag)
     }
 
+    /// What follows.
+    pub fn form(&self) -> Form {
+        match (self.stream_v2, self.compressed) {
+            (false, _) => Form::Legacy,
+            (true, false) => Form::Libxl,
+            (true, true) => Form::Compressed,
+        }
+    }
+
     /// The fixed part as it stands in a file.
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
@@ -79,6 +99,9 @@ impl SaveFileHeader {
         let unknown = flags & !(FLAG_JSON | FLAG_STREAM_V2 | FLAG_COMPRESSED);
         if unknown != 0 {
             return Err(f.error(format!("mandatory_flags: {unknown:#x} are not supported; need newer xl")));
+        }
+        if flags & FLAG_COMPRESSED != 0 && flags & FLAG_STREAM_V2 == 0 {
+            return Err(f.error(format!("mandatory_flags: {flags:#x}: only streams of today are compressed")));
         }
         let header = SaveFileHeader {
             json: flags & FLAG_JSON != 0,
@@ -123,6 +146,17 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_tell_what_follows() {
+        let form = |flags: u8| {
+            let mut bytes = SaveFileHeader::with_config("{}", false).unwrap().0.encode();
+            bytes[36] = flags;
+            SaveFileHeader::decode(&bytes).unwrap().form()
+        };
+        let expected = [Form::Legacy, Form::Legacy, Form::Libxl, Form::Libxl, Form::Compressed];
+        assert_eq!([0, 1, 2, 3, 7].map(form), expected);
+    }
+
+    #[test]
     fn damaged_headers_are_refused() {
         let good = SaveFileHeader::with_config("{}", false).unwrap().0.encode();
         for at in (0..36).chain([37]) {
@@ -134,6 +168,10 @@ mod tests {
         future[36] |= 8;
         let error = SaveFileHeader::decode(&future).unwrap_err().to_string();
         assert!(error.contains("0x8") && error.contains("newer xl"), "{error}");
+        let mut neither = good;
+        neither[36] = 5;
+        let error = SaveFileHeader::decode(&neither).unwrap_err().to_string();
+        assert!(error.contains("0x5"), "{error}");
     }
 
     #[test]

@@ -12,10 +12,10 @@ use crate::session::Session;
 use clap::Args;
 use libxc::DomId;
 use libxc::migrate::Limits;
-use libxl::compressor::Compression;
 use libxl::domain::restore::Stream;
 use libxl::domain::{self, control, info, name, save, suspend};
 use libxl::error::ResultExt;
+use libxl::stream_filter::Compression;
 use libxl::{Ctx, Result as LibxlResult};
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -240,14 +240,14 @@ impl Run for MigrateReceive {
         say(format_args!("migration target: Ready to receive domain."));
         line.send(BANNER)?;
 
-        let Saved { mut loaded, compressed } = saved::read(&session, &line.from, "<incoming migration stream>", None)?;
+        let Saved { mut loaded, form } = saved::read(&session, &line.from, "<incoming migration stream>", None)?;
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         loaded.config.c_info.name = Some(incoming(&name));
         if self.debug {
             say(format_args!("{}", loaded.shown()?));
         }
         let mut progress = Progress::new();
-        let stream = Stream { from: line.from.as_fd(), compressed };
+        let stream = Stream { from: line.from.as_fd(), form };
         let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &mut progress)?;
         drop(progress);
         let mut copy = There { ctx, domid, name, paused: self.paused };

@@ -11,9 +11,9 @@ use crate::session::Session;
 use crate::{autoballoon, saved_file};
 use clap::Args;
 use libxc::DomId;
-use libxl::compressor::Compression;
 use libxl::domain::restore::Stream;
 use libxl::domain::{self, control, coredump, save, suspend};
+use libxl::stream_filter::Compression;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -122,14 +122,14 @@ impl Run for Restore {
             files => (None, files.first().map_or("", String::as_str)),
         };
         let from = open(file)?;
-        let Saved { loaded, compressed } = saved::read(session, &from, file, config)?;
+        let Saved { loaded, form } = saved::read(session, &from, file, config)?;
         if self.debug {
             eprint!("{}", loaded.shown()?);
         }
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         let domid = {
             let session = session.cancellable()?;
-            let stream = Stream { from: from.as_fd(), compressed };
+            let stream = Stream { from: from.as_fd(), form };
             autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &mut Progress::new())?
         };
         let watching = Watching::of(self.no_monitor, self.foreground);

@@ -1,13 +1,17 @@
-//! Running `libxl-stream-compress` between a guest's stream and where that goes to or comes from: compressing is work for
-//! processors that copying leaves idle, and a process of its own can be stopped at any moment.
+//! Programs between a guest's stream and where it goes to or comes from: `libxl-stream-compress`, because compressing is
+//! work for processors that copying leaves idle, and `convert-legacy-stream` for what Xen before 4.6 wrote. A process of
+//! its own can be stopped at any moment, and has no rights that what it reads could abuse.
 
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
 use crate::event::Deadline;
 use crate::exec::{Child, Program};
+use crate::types::DomainType;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::ffi::OsStr;
 use std::io::{self, PipeReader, PipeWriter, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,8 +70,8 @@ impl Compressor {
     pub(crate) fn start(ctx: &Ctx, compression: Compression, to: BorrowedFd<'_>) -> Result<Compressor> {
         let (their_end, pipe) = io::pipe().context("a pipe to the compressor")?;
         let to = to.try_clone_to_owned().context("the compressed stream")?;
-        let worker = Worker::start(ctx, "compressing", &compression.arguments(), their_end.into(), to)?;
-        Ok(Compressor { worker, pipe })
+        let program = Program::new(&compress_helper(ctx)).args(compression.arguments()).stdin(their_end).stdout(to);
+        Ok(Compressor { worker: Worker::start("compressing", program)?, pipe })
     }
 
     /// Ends the stream; returns when all of it is written.
@@ -91,21 +95,35 @@ impl AsFd for Compressor {
     }
 }
 
-/// Gives what was compressed, to be read.
-pub(crate) struct Decompressor {
+/// Gives libxl's stream, to be read, out of one that stands in another form.
+pub(crate) struct Decoder {
     worker: Worker,
     pipe: PipeReader,
 }
 
-impl Decompressor {
-    pub(crate) fn start(ctx: &Ctx, from: BorrowedFd<'_>) -> Result<Decompressor> {
-        let (pipe, their_end) = io::pipe().context("a pipe from the decompressor")?;
-        let from = from.try_clone_to_owned().context("the compressed stream")?;
-        let worker = Worker::start(ctx, "decompressing", &["decompress".into()], from, their_end.into())?;
-        Ok(Decompressor { worker, pipe })
+impl Decoder {
+    /// Out of a compressed one. Nothing after its end is read.
+    pub(crate) fn decompress(ctx: &Ctx, from: BorrowedFd<'_>) -> Result<Decoder> {
+        let program = Program::new(&compress_helper(ctx)).arg("decompress");
+        Decoder::start("decompressing", program, from)
     }
 
-    /// Waits until it has found the stream's end, in order. Nothing after that is read.
+    /// Out of a legacy one, which says neither what kind of guest is in it nor the word size of the toolstack that wrote
+    /// it: that is taken to be this one's, as stock libxl does. What follows its end may be read, too.
+    pub(crate) fn convert(ctx: &Ctx, from: BorrowedFd<'_>, guest: DomainType) -> Result<Decoder> {
+        let guest = if guest == DomainType::Hvm { "hvm" } else { "pv" };
+        let width = usize::BITS.to_string();
+        let options = ["--in", "0", "--out", "1", "--width", &width, "--guest", guest, "--format", "libxl"];
+        Decoder::start("converting", Program::new(&ctx.paths.convert_helper).args(options), from)
+    }
+
+    fn start(what: &'static str, program: Program, from: BorrowedFd<'_>) -> Result<Decoder> {
+        let (pipe, their_end) = io::pipe().with_context(|| format!("a pipe for {what} the stream"))?;
+        let from = from.try_clone_to_owned().context("the stream")?;
+        Ok(Decoder { worker: Worker::start(what, program.stdin(from).stdout(their_end))?, pipe })
+    }
+
+    /// Waits until it has found the stream's end, in order.
     pub(crate) fn finish(self, ctx: &Ctx) -> Result<()> {
         drop(self.pipe);
         self.worker.end(ctx)
@@ -120,10 +138,14 @@ impl Decompressor {
     }
 }
 
-impl AsFd for Decompressor {
+impl AsFd for Decoder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pipe.as_fd()
     }
+}
+
+fn compress_helper(ctx: &Ctx) -> PathBuf {
+    ctx.paths.libexec_bin.join("libxl-stream-compress")
 }
 
 /// The process that does the work.
@@ -136,11 +158,9 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(ctx: &Ctx, what: &'static str, arguments: &[String], from: OwnedFd, to: OwnedFd) -> Result<Worker> {
-        let (words, their_words) = io::pipe().context("a pipe for the compressor's errors")?;
-        let path = ctx.paths.libexec_bin.join("libxl-stream-compress");
-        let child = Program::new(&path).args(arguments).stdin(from).stdout(to).stderr(their_words).spawn()?;
-        Ok(Worker { child, words, what })
+    fn start(what: &'static str, program: Program) -> Result<Worker> {
+        let (words, their_words) = io::pipe().with_context(|| format!("a pipe for {what} the stream"))?;
+        Ok(Worker { child: program.stderr(their_words).spawn()?, words, what })
     }
 
     /// Waits for its end; if that is a failure, says why in its words, or else how it ended.
@@ -151,14 +171,20 @@ impl Worker {
             return Ok(());
         }
         let mut words = Vec::new();
-        self.words.take(WORDS_MAX).read_to_end(&mut words).context("reading the compressor's error")?;
+        self.words.take(WORDS_MAX).read_to_end(&mut words).with_context(|| format!("reading the error of {name}"))?;
         let words = String::from_utf8_lossy(&words);
         let reason = match words.lines().last() {
-            Some(line) => line.strip_prefix("libxl-stream-compress: ").unwrap_or(line).to_owned(),
+            Some(line) => without_name(line, &name).to_owned(),
             None => format!("{name} failed ({status})"),
         };
         Err(Error::fail(reason).context(format!("{} the stream", self.what)))
     }
+}
+
+/// A program's line without the program's name at its beginning.
+fn without_name<'a>(line: &'a str, program: &str) -> &'a str {
+    let name = Path::new(program).file_name().and_then(OsStr::to_str);
+    name.and_then(|name| line.strip_prefix(name)).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line)
 }
 
 /// Whether nobody has the other end of a pipe any more; `sign` is how poll(2) tells that of this end.
@@ -235,15 +261,32 @@ mod tests {
         assert_eq!(compressor.explain(&ctx, Error::fail("no answer")).to_string(), "no answer");
     }
 
+    /// Hears what a decoder says of itself when its stream ends at once.
+    fn ends_early(ctx: &Ctx, decoder: Decoder) -> String {
+        let mut from = File::from(decoder.as_fd().try_clone_to_owned().unwrap());
+        assert_eq!(from.read(&mut [0; 8]).unwrap(), 0);
+        decoder.explain(ctx, Error::fail("the stream ends too early")).to_string()
+    }
+
     #[test]
     fn a_decompressor_that_cannot_go_on_says_why() {
         let dir = tempfile::tempdir().unwrap();
         let ctx = ctx(&dir, "echo 'libxl-stream-compress: damaged' >&2; exit 1");
+        let decoder = Decoder::decompress(&ctx, File::open("/dev/null").unwrap().as_fd()).unwrap();
+        assert_eq!(ends_early(&ctx, decoder), "decompressing the stream: damaged");
+    }
+
+    #[test]
+    fn a_converter_is_told_the_guests_kind_and_says_why_it_cannot_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = ctx(&dir, "echo Traceback >&2; echo \"$*\" >&2; exit 1");
+        ctx.paths.convert_helper = dir.path().join("libxl-stream-compress");
         let null = File::open("/dev/null").unwrap();
-        let decompressor = Decompressor::start(&ctx, null.as_fd()).unwrap();
-        let mut from = File::from(decompressor.as_fd().try_clone_to_owned().unwrap());
-        assert_eq!(from.read(&mut [0; 8]).unwrap(), 0);
-        let error = decompressor.explain(&ctx, Error::fail("the stream ends too early"));
-        assert_eq!(error.to_string(), "decompressing the stream: damaged");
+        for (kind, guest) in [(DomainType::Pv, "pv"), (DomainType::Hvm, "hvm")] {
+            let decoder = Decoder::convert(&ctx, null.as_fd(), kind).unwrap();
+            let expected =
+                format!("converting the stream: --in 0 --out 1 --width {} --guest {guest} --format libxl", usize::BITS);
+            assert_eq!(ends_early(&ctx, decoder), expected);
+        }
     }
 }
