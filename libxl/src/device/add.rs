@@ -19,8 +19,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// until they are removed.
 pub fn add(ctx: &Ctx, devices: &[Nodes]) -> Result<()> {
     write_all(ctx, devices)?;
-    let connecting = devices.iter().filter(|d| is_waited_for(&d.device)).map(|d| Add::start(ctx, d.device));
-    operation::run(ctx, connecting.collect::<Result<Vec<_>>>()?)
+    connect(ctx, devices.iter().map(|nodes| nodes.device))
+}
+
+/// The part of [`add`] that comes after writing the nodes.
+pub(super) fn connect(ctx: &Ctx, devices: impl Iterator<Item = Device>) -> Result<()> {
+    let connecting: Result<Vec<_>> = devices.filter(is_waited_for).map(|device| Add::start(ctx, device)).collect();
+    operation::run(ctx, connecting?)
 }
 
 /// Returns when the QEMU that serves these disks, which runs, has opened their images.

@@ -1,10 +1,13 @@
 //! New devices for a domain that runs: `libxl_device_disk_add` and its kin.
 //!
 //! The device goes into the domain's stored configuration as it was given, so that it is there again after a
-//! reboot or a migration; one that could not be connected is taken out of both.
+//! reboot or a migration; one that could not be connected is taken out of both. A process that dies in between leaves it in
+//! the stored configuration alone, as one that was detached stays there: whoever reads the configuration goes by xenstore
+//! (`domain::configuration`), and the next device of its name takes its place.
 
+use super::add::connect;
 use super::list::next_devid;
-use super::{Device, DeviceKind, Force, Nodes, add, await_qemu, disk, nic, remove, vdispl, vkb, vsnd, vtpm};
+use super::{Device, DeviceKind, Force, Nodes, add, await_qemu, disk, nic, remove, vdispl, vkb, vsnd, vtpm, write_all};
 use crate::ctx::Ctx;
 use crate::domain::{devices, info};
 use crate::error::{Error, Result, ResultExt};
@@ -152,33 +155,45 @@ impl<T: Clone> Entry<T> {
     }
 }
 
-/// Stores the configuration, then connects the device; takes both back if it cannot be connected.
+/// Stores the device, then connects it; takes everything back if it cannot be connected.
 fn attach<T: Clone>(ctx: &Ctx, domid: DomId, nodes: Nodes, entry: Entry<T>) -> Result<()> {
     let device = nodes.device;
     let userdata = Userdata::of(ctx, domid)?;
-    let earlier = {
-        let _lock = userdata.lock(ctx)?;
-        refuse_existing(ctx, &device)?;
-        let mut config = userdata.config()?;
-        let earlier = entry.put(&mut config);
-        userdata.store_config(&config)?;
-        earlier
-    };
+    let earlier = store(ctx, &userdata, nodes, &entry)?;
     let forget = || -> Result<()> {
         let _lock = userdata.lock(ctx)?;
+        if ctx.xs()?.exists(&device.libxl_path())? {
+            return Ok(()); // somebody else's by now
+        }
         let mut config = userdata.config()?;
         entry.take_back(&mut config, earlier);
         userdata.store_config(&config)
     };
-    match add(ctx, &[nodes]).and_then(|()| await_qemu(ctx, [device].into_iter())) {
+    match connect(ctx, [device].into_iter()).and_then(|()| await_qemu(ctx, [device].into_iter())) {
         Ok(()) => Ok(()),
-        // Somebody else made it in the meantime: it is theirs.
-        Err(e) if e.kind() == crate::ErrorKind::DeviceExists => Err(e),
         Err(e) => Err([remove(ctx, &[device], Force::Always), forget()].into_iter().fold(e, noting)),
     }
 }
 
-/// Asked before anything is changed; [`add`] asks again.
+/// Writes the device to the stored configuration, then to xenstore, under the configuration's lock: what xenstore has is
+/// always stored, and of two processes that add the same device one finds that it exists. Returns the entry that it
+/// replaces.
+fn store<T: Clone>(ctx: &Ctx, userdata: &Userdata, nodes: Nodes, entry: &Entry<T>) -> Result<Option<T>> {
+    let _lock = userdata.lock(ctx)?;
+    refuse_existing(ctx, &nodes.device)?;
+    let mut config = userdata.config()?;
+    let earlier = entry.put(&mut config);
+    userdata.store_config(&config)?;
+    match write_all(ctx, &[nodes]) {
+        Ok(()) => Ok(earlier),
+        Err(e) => {
+            entry.take_back(&mut config, earlier);
+            Err(noting(e, userdata.store_config(&config)))
+        }
+    }
+}
+
+/// Asked before anything is changed.
 fn refuse_existing(ctx: &Ctx, device: &Device) -> Result<()> {
     if !ctx.xs()?.exists(&device.libxl_path())? {
         return Ok(());
@@ -195,7 +210,11 @@ fn noting(error: Error, undone: Result<()>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nodes::tests::host;
     use super::*;
+    use crate::ErrorKind;
+    use std::thread;
+    use uuid::Uuid;
 
     fn disk(vdev: &str, path: &str) -> DeviceDisk {
         DeviceDisk { vdev: Some(vdev.into()), pdev_path: Some(path.into()), ..Default::default() }
@@ -221,5 +240,39 @@ mod tests {
         assert_eq!(earlier, Some(disk("xvda", "/a")));
         other.take_back(&mut config, earlier);
         assert_eq!(config, before);
+    }
+
+    #[test]
+    fn of_several_that_add_the_same_device_the_one_that_made_it_is_stored() {
+        let (fake, mut ctx) = host(&[1]);
+        let root = tempfile::tempdir().unwrap();
+        ctx.paths.lib = root.path().into();
+        Userdata::named(&ctx, DomId(1), Uuid::nil()).store_config(&DomainConfig::default()).unwrap();
+        let (kind, backend_domid) = (DeviceKind::Vbd, DomId(0));
+        let made = thread::scope(|scope| {
+            let adding: Vec<_> = (0..8)
+                .map(|n| {
+                    let (fake, lib) = (fake.clone(), root.path().to_owned());
+                    scope.spawn(move || {
+                        let mut ctx = fake.ctx();
+                        ctx.paths.lib = lib;
+                        let userdata = Userdata::named(&ctx, DomId(1), Uuid::nil());
+                        let device = Device { domid: DomId(1), kind, devid: 51712, backend_domid, backend_kind: kind };
+                        let value = disk("xvda", &format!("/{n}"));
+                        match store(&ctx, &userdata, Nodes::new(device), &entry(value.clone())) {
+                            Ok(earlier) => Some((earlier, value)),
+                            Err(e) => {
+                                assert_eq!(e.kind(), ErrorKind::DeviceExists);
+                                None
+                            }
+                        }
+                    })
+                })
+                .collect();
+            adding.into_iter().filter_map(|one| one.join().unwrap()).collect::<Vec<_>>()
+        });
+        let [(None, value)] = &made[..] else { panic!("{made:?}") };
+        let stored = Userdata::named(&ctx, DomId(1), Uuid::nil()).config().unwrap();
+        assert_eq!(stored.disks, std::slice::from_ref(value));
     }
 }
