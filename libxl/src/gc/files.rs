@@ -33,10 +33,10 @@ impl OfDomain {
     }
 }
 
-/// The files about domains, but for locks.
+/// The files about domains, but for locks that others may still take: a console's is of no use once its domain is gone.
 pub(super) fn of_domains(paths: &Paths) -> Result<Vec<OfDomain>> {
     let mut found = Vec::new();
-    for dir in [&paths.lib, &paths.run] {
+    for dir in [&paths.lib, &paths.run, &paths.lock] {
         found.extend(list(dir)?.into_iter().filter_map(of_domain));
     }
     Ok(found)
@@ -97,7 +97,7 @@ fn of_domain(path: PathBuf) -> Option<OfDomain> {
             (class != "l").then_some((domid, Some(uuid)))?
         }
         None => {
-            let number = ["qemu-save.", "qemu-resume.", "qmp-libxl-", "qmp-libxenstat-"]
+            let number = ["qemu-save.", "qemu-resume.", "qmp-libxl-", "qmp-libxenstat-", "xenconsole."]
                 .iter()
                 .find_map(|prefix| name.strip_prefix(prefix))?;
             (number.parse().ok()?, None)
@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(found(&format!("userdata-n.7.{UUID}.libxl-json")), Some((7, true)));
         assert_eq!(found("qemu-save.7"), Some((7, false)));
         assert_eq!(found("qmp-libxl-7"), Some((7, false)));
+        assert_eq!(found("xenconsole.7"), Some((7, false)));
         for other in [
             format!("userdata-d.0.{UUID}.libxl-json"),
             format!("userdata-l.7.{UUID}.domain-userdata-lock"),

@@ -42,6 +42,7 @@ xenstore-write /local/domain/99/name dead /libxl/99/type pv /vm/$uuid/name dead 
 for file in userdata-d.99.$uuid.libxl-json userdata-l.99.$uuid.domain-userdata-lock qemu-save.99; do
     touch /var/lib/xen/$file
 done
+touch /var/lock/xenconsole.99
 mkdir -p /run/xen-hotplug
 touch /run/xen-hotplug/block-stale
 flock /run/xen-hotplug/block-held sleep 1000 &
@@ -56,6 +57,7 @@ devices and xenstore nodes of domain 99: there is no such domain
 xenstore node /vm/$uuid: no domain has this UUID
 /var/lib/xen/userdata-d.99.$uuid.libxl-json: domain 99 is gone
 /var/lib/xen/qemu-save.99: domain 99 is gone
+/var/lock/xenconsole.99: domain 99 is gone
 /var/lib/xen/userdata-l.99.$uuid.domain-userdata-lock: no process holds this lock
 /run/xen-hotplug/block-stale: no process holds this lock
 END
@@ -67,6 +69,7 @@ run xl gc
 [ -z "$(xl gc)" ] || fail "there is still something: $(xl gc)"
 nothing_left alive
 [ ! -e /run/xen-hotplug/block-stale ] || fail "a stale lock is left"
+[ ! -e /var/lock/xenconsole.99 ] || fail "the lock of a dead domain's console is left"
 [ -e /run/xen-hotplug/block-held ] || fail "a lock that is held is gone"
 kill $holder
 rm /run/xen-hotplug/block-held
