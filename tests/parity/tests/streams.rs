@@ -38,6 +38,7 @@ const XL_HEADER: usize = 0;
 const CONFIG: usize = 1;
 const LIBXL_HEADER: usize = 2;
 const LIBXC_HEADER: usize = 4;
+const DOMAIN_HEADER: usize = 5;
 const PV_INFO: usize = 6;
 
 /// All of them. What is in xl's header stock's tool passes over; stock's `xl restore` refuses it. The rest is refused by
@@ -152,6 +153,32 @@ fn what_ours_alone_refuses_is_taken_by_stocks_tool() {
         assert!(!taken && words.contains(reason.words), "{} is not what ours says: {words}", reason.words);
     }
     assert_eq!(stocks_verdicts(&stock, &directory), vec![true; STRICTER.len()]);
+}
+
+#[test]
+fn files_that_end_at_a_record_are_refused_by_both() {
+    let cut = |kind: &Kind| {
+        let file = stream::sample(*kind, &mut Rng::with_seed(2));
+        (0..file.parts.len()).map(move |length| file.parts[..length].concat()).collect::<Vec<_>>()
+    };
+    let files: Vec<Vec<u8>> = KINDS.iter().flat_map(cut).collect();
+    assert_eq!(compare("streams-cut", &files), (0, vec![]));
+}
+
+#[test]
+fn every_bit_of_a_header_is_judged_alike() {
+    let file = stream::sample(Kind::Pvh, &mut Rng::with_seed(3));
+    let headers = [XL_HEADER, LIBXL_HEADER, LIBXC_HEADER, DOMAIN_HEADER];
+    let bits = headers.iter().flat_map(|part| (0..file.parts[*part].len() * 8).map(move |bit| (*part, bit)));
+    let flipped = |(part, bit): (usize, usize)| {
+        let mut file = file.clone();
+        file.parts[part][bit / 8] ^= 1 << (bit % 8);
+        file.bytes()
+    };
+    let (taken, differences) = compare("streams-bits", &bits.map(flipped).collect::<Vec<_>>());
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    // xl's optional flags, the version of the Xen that wrote it, whether it was converted, whether the configuration is JSON.
+    assert_eq!(taken, 32 + 64 + 1 + 1);
 }
 
 /// `STREAM_SEED=N` repeats a run.
