@@ -28,7 +28,7 @@ tick=$(last_tick mover)
 run xl save mover mover.save
 gone mover || fail "it stays"
 if is_ours; then
-    /usr/local/lib/xen/bin/verify-stream-v2 --in mover.save || fail "no good stream"
+    /usr/local/lib/xen/bin/verify-stream-v2 --in mover.save --format xl || fail "no good stream"
     /usr/local/lib/xen/bin/dump-stream mover.save | grep -q EMULATOR_CONTEXT || fail "without QEMU's state"
 fi
 run stockxl restore mover.save
