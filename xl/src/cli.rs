@@ -5,7 +5,7 @@
 
 use crate::cmd::{
     attach, cdrom, config_update, configfile, console, cpupool, create, devd, device, documents, flask, gc, host,
-    lifecycle, list, memory, migrate, name, save, sched, schema, small_device, unbuilt, vcpu,
+    lifecycle, list, memory, migrate, name, save, sched, schema, small_device, unbuilt, usb, vcpu,
 };
 use crate::failure::Failure;
 use crate::session::Session;
@@ -193,11 +193,11 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     planned("psr-cat-show", "Show Cache Allocation Technology information", unbuilt::psr_cat_show).refuses_surplus(USAGE),
     planned("psr-mba-set", "Set throttling value (THRTL) for a domain", unbuilt::psr_mba_set).refuses_surplus(1),
     planned("psr-mba-show", "Show Memory Bandwidth Allocation information", unbuilt::psr_mba_show).refuses_surplus(USAGE),
-    planned("usbctrl-attach", "Create a virtual USB controller for a domain", unbuilt::domain_and_keys).takes_any_number(),
-    planned("usbctrl-detach", "Remove the virtual USB controller specified by <DevId> for a domain", unbuilt::domain_and_devid),
-    planned("usbdev-attach", "Attach a USB device to a domain", unbuilt::domain_and_spec).takes_any_number(),
-    planned("usbdev-detach", "Detach a USB device from a domain", unbuilt::usbdev_detach).refuses_surplus(1),
-    planned("usb-list", "List information about all USB controllers and devices for a domain", unbuilt::domain).refuses_surplus(255),
+    built::<usb::CtrlAttach>("usbctrl-attach", "Create a virtual USB controller for a domain").takes_any_number(),
+    built::<usb::CtrlDetach>("usbctrl-detach", "Remove the virtual USB controller specified by <DevId> for a domain"),
+    built::<usb::DevAttach>("usbdev-attach", "Attach a USB device to a domain").takes_any_number(),
+    built::<usb::DevDetach>("usbdev-detach", "Detach a USB device from a domain").refuses_surplus(1),
+    built::<usb::List>("usb-list", "List information about all USB controllers and devices for a domain").refuses_surplus(255),
     planned("qemu-monitor-command", "Issue a qemu monitor command to the device model of a domain", unbuilt::qemu_monitor_command).refuses_surplus(1),
     built::<save::Suspend>("suspend", "Suspend a domain to RAM").newer(),
     built::<save::Resume>("resume", "Resume a domain from RAM").newer(),

@@ -28,21 +28,23 @@ pub(super) fn connect(ctx: &Ctx, devices: impl Iterator<Item = Device>) -> Resul
     operation::run(ctx, connecting?)
 }
 
-/// Returns when the QEMU that serves these disks, which runs, has opened their images.
+/// Returns when the QEMU that serves these devices, which runs, has opened the images of disks and made the USB
+/// controllers.
 ///
 /// # Errors
 /// That it refuses one, or does not answer.
-pub fn await_qemu(ctx: &Ctx, disks: impl Iterator<Item = Device>) -> Result<()> {
-    let is_here = |disk: &Device| disk.backend_kind == DeviceKind::Qdisk && disk.backend_domid == ctx.domid;
-    let opening: Result<Vec<_>> = disks.filter(is_here).map(|disk| Add::start(ctx, disk)).collect();
+pub fn await_qemu(ctx: &Ctx, devices: impl Iterator<Item = Device>) -> Result<()> {
+    let is_awaited = |device: &Device| matches!(device.backend_kind, DeviceKind::Qdisk | DeviceKind::Qusb);
+    let is_here = |device: &Device| is_awaited(device) && device.backend_domid == ctx.domid;
+    let opening: Result<Vec<_>> = devices.filter(is_here).map(|device| Add::start(ctx, device)).collect();
     operation::run(ctx, opening?)
 }
 
 /// Only of these kinds does a backend answer before its guest runs: QEMU connects to its devices when it starts, and
 /// the others are made as they are (`libxl__device_add`).
 fn is_waited_for(device: &Device) -> bool {
-    use DeviceKind::{Vbd, Vdispl, Vif, Vsnd, Vtpm};
-    matches!(device.backend_kind, Vbd | Vdispl | Vif | Vsnd | Vtpm)
+    use DeviceKind::{Vbd, Vdispl, Vif, Vsnd, Vtpm, Vusb};
+    matches!(device.backend_kind, Vbd | Vdispl | Vif | Vsnd | Vtpm | Vusb)
 }
 
 /// One device on its way to being connected.
@@ -106,6 +108,8 @@ impl Add {
             _ if domid != ctx.domid => format!("does domain {domid} run, with its backend driver loaded?"),
             "vbd" => "is its driver loaded (modprobe xen-blkback)?".into(),
             "vif" => "is its driver loaded (modprobe xen-netback)?".into(),
+            "vusb" => "is its driver loaded (modprobe xen-usbback)?".into(),
+            "qusb" => format!("has QEMU been built with libusb? Its logs are in {}", ctx.paths.log.display()),
             "qdisk" => format!("does QEMU run? Its logs are in {}", ctx.paths.log.display()),
             kind => format!("nothing here serves devices of kind {kind}"),
         };

@@ -7,11 +7,16 @@
 
 use super::add::connect;
 use super::list::next_devid;
-use super::{Device, DeviceKind, Force, Nodes, add, await_qemu, disk, nic, remove, vdispl, vkb, vsnd, vtpm, write_all};
+use super::usb::check_usbctrl;
+use super::{
+    Device, DeviceKind, Force, Nodes, add, await_qemu, disk, nic, remove, usbctrl, vdispl, vkb, vsnd, vtpm, write_all,
+};
 use crate::ctx::Ctx;
 use crate::domain::{devices, info};
 use crate::error::{Error, Result, ResultExt};
-use crate::types::{DeviceDisk, DeviceNic, DeviceVdispl, DeviceVkb, DeviceVsnd, DeviceVtpm, DomainConfig, DomainType};
+use crate::types::{
+    DeviceDisk, DeviceNic, DeviceUsbctrl, DeviceVdispl, DeviceVkb, DeviceVsnd, DeviceVtpm, DomainConfig, DomainType,
+};
 use crate::userdata::Userdata;
 use crate::xenstore::Store;
 use crate::{defaults, dm};
@@ -114,6 +119,27 @@ pub fn attach_vsnd(ctx: &Ctx, domid: DomId, given: &DeviceVsnd) -> Result<()> {
     attach(ctx, domid, nodes, entry).with_context(step)
 }
 
+/// Gives a domain another USB controller, and returns its number.
+///
+/// # Errors
+/// As [`attach_disk`].
+pub fn attach_usbctrl(ctx: &Ctx, domid: DomId, given: &DeviceUsbctrl) -> Result<u32> {
+    let guest = guest_kind(ctx, domid)?;
+    let step = || format!("attaching a USB controller to domain {domid}");
+    let mut decided = given.clone();
+    defaults::usb::controller(&mut decided, guest, ctx).with_context(step)?;
+    check_usbctrl(&decided, guest, ctx).with_context(step)?;
+    let devid = number(ctx, domid, given.devid, DeviceKind::Vusb)?;
+    decided.devid = Some(devid);
+    let nodes = usbctrl(domid, &decided).with_context(step)?;
+    if nodes.device.backend_kind.is_served_by_qemu() && nodes.device.backend_domid == ctx.domid {
+        dm::check_running(ctx, domid).with_context(step)?;
+    }
+    let entry = Entry { list: |config| &mut config.usbctrls, is_same: |a, b| a.devid == b.devid, value: decided };
+    attach(ctx, domid, nodes, entry).with_context(step)?;
+    Ok(devid)
+}
+
 /// The number that was given, or the next.
 fn number(ctx: &Ctx, domid: DomId, given: Option<u32>, kind: DeviceKind) -> Result<u32> {
     given.map_or_else(|| next_devid(ctx, domid, kind), Ok)
@@ -124,16 +150,16 @@ fn guest_kind(ctx: &Ctx, domid: DomId) -> Result<DomainType> {
 }
 
 /// A device in the stored configuration of its domain.
-struct Entry<T> {
-    list: fn(&mut DomainConfig) -> &mut Vec<T>,
+pub(super) struct Entry<T> {
+    pub list: fn(&mut DomainConfig) -> &mut Vec<T>,
     /// Whether two entries mean the same device.
-    is_same: fn(&T, &T) -> bool,
-    value: T,
+    pub is_same: fn(&T, &T) -> bool,
+    pub value: T,
 }
 
 impl<T: Clone> Entry<T> {
     /// Puts the device into a configuration, in place of an earlier one of the same name, which is returned.
-    fn put(&self, config: &mut DomainConfig) -> Option<T> {
+    pub(super) fn put(&self, config: &mut DomainConfig) -> Option<T> {
         let list = (self.list)(config);
         match list.iter_mut().find(|other| (self.is_same)(other, &self.value)) {
             Some(earlier) => Some(std::mem::replace(earlier, self.value.clone())),

@@ -13,6 +13,7 @@ mod hotplug;
 mod list;
 mod nodes;
 mod operation;
+mod plug;
 mod remove;
 mod state;
 pub mod vdev;
@@ -22,6 +23,7 @@ mod disk;
 mod nic;
 mod p9;
 mod pvcalls;
+mod usb;
 mod vdispl;
 mod vfb;
 mod vkb;
@@ -29,19 +31,24 @@ mod vsnd;
 mod vtpm;
 
 pub use add::{add, await_qemu};
-pub use attach::{attach_disk, attach_nic, attach_vdispl, attach_vkb, attach_vsnd, attach_vtpm};
+pub use attach::{attach_disk, attach_nic, attach_usbctrl, attach_vdispl, attach_vkb, attach_vsnd, attach_vtpm};
 pub use console::{ConsoleBackend, PrimaryConsole, channel, primary_console, secondary_console};
 pub use devd::{Devd, own_domid};
 pub use disk::disk;
 pub use list::{
-    Nic, Vkb, Vsnd, channels, disks, find, find_disk, find_nic, find_vtpm, nics, vdispls, vkbs, vsnds, vtpms,
+    Nic, Usbctrl, Vkb, Vsnd, channels, disks, find, find_disk, find_nic, find_vtpm, nics, usbctrls, vdispls, vkbs,
+    vsnds, vtpms,
 };
 pub use nic::nic;
 pub use nodes::{Nodes, remove_all, write_all};
 pub use p9::p9;
+pub use plug::{attach_usbdev, detach_usbctrl, detach_usbdev};
+pub(crate) use plug::{has_usbdev, plugged};
 pub use pvcalls::pvcalls;
 pub use remove::{Force, remove};
 pub use state::XenbusState;
+pub use usb::usbctrl;
+pub(crate) use usb::{check_usb, plug_all};
 pub use vdispl::vdispl;
 pub use vfb::vfb;
 pub use vkb::vkb;

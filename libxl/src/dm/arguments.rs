@@ -1,6 +1,6 @@
 //! How QEMU is called.
 
-use crate::types::DomainConfig;
+use crate::types::{ChannelEnd, DeviceChannel, DomainConfig, SdlInfo, VncInfo};
 use libxc::DomId;
 use std::path::Path;
 
@@ -16,17 +16,72 @@ pub(super) fn of_guest(config: &DomainConfig, domid: DomId, run: &Path) -> Vec<S
     let mut arguments = strings(["-xen-domid", &domid.to_string(), "-no-shutdown"]);
     arguments.extend(monitor("libxl-cmd", "qmp-libxl"));
     arguments.extend(monitor("libxenstat-cmd", "qmp-libxenstat"));
+    arguments.extend(config.channels.iter().filter_map(character_device).flatten());
     // Only what Xen's configuration says, and no files that QEMU would read by itself.
     arguments.extend(strings(["-nodefaults", "-no-user-config", "-xen-attach"]));
     if let Some(name) = &config.c_info.name {
         arguments.extend(strings(["-name", name]));
     }
-    arguments.extend(strings(["-vnc", "none", "-display", "none", "-nographic"]));
+    arguments.extend(["-vnc".into(), vnc(config).map_or_else(|| "none".into(), vnc_server)]);
+    arguments.extend(strings(["-display", "none"]));
+    if sdl(config).is_some() {
+        arguments.extend(strings(["-display", "sdl"]));
+    }
+    if let Some(keymap) = config.vfbs.first().and_then(|vfb| vfb.keymap.as_deref()) {
+        arguments.extend(strings(["-k", keymap]));
+    }
+    if vnc(config).is_none() && sdl(config).is_none() {
+        arguments.push("-nographic".into());
+    }
     arguments.extend_from_slice(&b_info.extra);
     arguments.extend(strings(["-machine", "xenpv"]));
     arguments.extend_from_slice(&b_info.extra_pv);
     arguments.extend(["-m".into(), memory_mib(config).to_string()]);
     arguments
+}
+
+/// The variables of its environment that say where its window is.
+pub(super) fn environment(config: &DomainConfig) -> Vec<(&'static str, String)> {
+    let sdl = sdl(config);
+    let display = sdl.and_then(|sdl| Some(("DISPLAY", sdl.display.clone()?)));
+    let xauthority = sdl.and_then(|sdl| Some(("XAUTHORITY", sdl.xauthority.clone()?)));
+    display.into_iter().chain(xauthority).collect()
+}
+
+/// The VNC server of a PV or PVH guest: that of its first framebuffer.
+pub(super) fn vnc(config: &DomainConfig) -> Option<&VncInfo> {
+    config.vfbs.first().map(|vfb| &vfb.vnc).filter(|vnc| vnc.enable.is_true())
+}
+
+fn sdl(config: &DomainConfig) -> Option<&SdlInfo> {
+    config.vfbs.first().map(|vfb| &vfb.sdl).filter(|sdl| sdl.enable.is_true())
+}
+
+/// Where a VNC server listens. An address may bring its display; that of several displays comes last.
+fn vnc_server(vnc: &VncInfo) -> String {
+    let listen = vnc.listen.as_deref().unwrap_or("127.0.0.1");
+    let mut server = if listen.contains(':') { listen.to_owned() } else { format!("{listen}:{}", vnc.display) };
+    if vnc.passwd.as_deref().is_some_and(|password| !password.is_empty()) {
+        server.push_str(",password=on");
+    }
+    if vnc.findunused.is_true() {
+        server.push_str(",to=99");
+    }
+    server
+}
+
+/// Where a channel ends here. Its console finds it by its name.
+fn character_device(channel: &DeviceChannel) -> Option<[String; 2]> {
+    let id = format!("id=libxl-channel{}", channel.devid?);
+    let device = match &channel.connection {
+        ChannelEnd::Pty => format!("pty,{id}"),
+        // In QEMU's options a comma is written twice.
+        ChannelEnd::Socket(socket) => {
+            format!("socket,{id},path={},server=on,wait=off", socket.path.as_deref()?.replace(',', ",,"))
+        }
+        ChannelEnd::Unknown => return None,
+    };
+    Some(["-chardev".into(), device])
 }
 
 /// The QEMU of a driver domain that opens images for a guest.
@@ -51,6 +106,7 @@ fn strings<const N: usize>(words: [&str; N]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{ChannelSocket, DeviceVfb};
 
     #[test]
     fn as_stock_xl_calls_it() {
@@ -68,5 +124,39 @@ mod tests {
         let expected = "-xen-domid 3 -xen-attach -name domain-3 -nographic -M xenpv -monitor /dev/null \
             -serial /dev/null -parallel /dev/null";
         assert_eq!(of_backends(DomId(3)).join(" "), expected);
+    }
+    #[test]
+    fn displays_and_channels() {
+        let socket = ChannelEnd::Socket(ChannelSocket { path: Some("/run/a,b".into()) });
+        let channel = |devid, connection| DeviceChannel { devid: Some(devid), connection, ..Default::default() };
+        let mut vfb = DeviceVfb { keymap: Some("de".into()), ..Default::default() };
+        vfb.vnc.enable = true.into();
+        let config = |vfb: &DeviceVfb| DomainConfig {
+            channels: vec![channel(0, ChannelEnd::Pty), channel(1, socket.clone())],
+            vfbs: vec![vfb.clone()],
+            ..Default::default()
+        };
+        let of = |vfb: &DeviceVfb| of_guest(&config(vfb), DomId(3), Path::new("/run/xen")).join(" ");
+        let expected = "-chardev pty,id=libxl-channel0 \
+            -chardev socket,id=libxl-channel1,path=/run/a,,b,server=on,wait=off -nodefaults";
+        assert!(of(&vfb).contains(expected), "{}", of(&vfb));
+        assert!(of(&vfb).contains("-vnc 127.0.0.1:0 -display none -k de -machine"), "{}", of(&vfb));
+
+        vfb.vnc.listen = Some("0.0.0.0".into());
+        vfb.vnc.display = 2;
+        vfb.vnc.passwd = Some("secret".into());
+        vfb.vnc.findunused = true.into();
+        assert!(of(&vfb).contains("-vnc 0.0.0.0:2,password=on,to=99 -display"), "{}", of(&vfb));
+        vfb.vnc.listen = Some("[::1]:4".into());
+        vfb.vnc.passwd = Some(String::new());
+        assert!(of(&vfb).contains("-vnc [::1]:4,to=99 "), "{}", of(&vfb));
+
+        vfb.vnc.enable = false.into();
+        assert!(of(&vfb).contains("-vnc none -display none -k de -nographic"), "{}", of(&vfb));
+        assert_eq!(environment(&config(&vfb)), []);
+        vfb.sdl.enable = true.into();
+        vfb.sdl.display = Some(":1".into());
+        assert!(of(&vfb).contains("-vnc none -display none -display sdl -k de -machine"), "{}", of(&vfb));
+        assert_eq!(environment(&config(&vfb)), [("DISPLAY", ":1".to_owned())]);
     }
 }

@@ -28,6 +28,7 @@ impl Backends {
         let launch = Launch {
             program: ctx.paths.qemu.clone(),
             arguments: arguments::of_backends(guest),
+            environment: Vec::new(),
             log: format!("qdisk-{guest}"),
             directory: schema::device_model(ctx.domid, guest),
             pid_node: pid_node(ctx, guest),

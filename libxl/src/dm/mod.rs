@@ -1,13 +1,14 @@
 //! The device model: QEMU. It serves disks and other devices of PV and PVH guests from this domain.
 //!
 //! `arguments.rs` says how it is called, `starting.rs` runs it and waits until it is ready, `running.rs` finds and ends
-//! it; in a driver domain `backends.rs` keeps those that are needed. `qmp.rs` speaks with one, and `hvm.rs` stops that of an
-//! HVM guest and takes its state. [`destroy`] ends the one of a guest.
+//! it; in a driver domain `backends.rs` keeps those that are needed. `qmp.rs` speaks with one, `display.rs` of its VNC
+//! server, and `hvm.rs` stops that of an HVM guest and takes its state. [`destroy`] ends the one of a guest.
 //!
 //! [`destroy`]: crate::domain::destroy
 
 mod arguments;
 mod backends;
+mod display;
 pub(crate) mod hvm;
 mod qmp;
 pub(crate) mod running;
@@ -17,7 +18,7 @@ pub(crate) use backends::Backends;
 
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use crate::types::{DiskBackend, DomainConfig, VkbBackend};
+use crate::types::{ChannelEnd, ChannelSocket, DeviceChannel, DiskBackend, DomainConfig, UsbctrlType, VkbBackend};
 use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use starting::{Launch, Starting};
@@ -32,6 +33,9 @@ pub(crate) fn is_needed(ctx: &Ctx, config: &DomainConfig) -> bool {
     config.disks.iter().any(|disk| disk.backend == DiskBackend::Qdisk && disk.backend_domid == here)
         || config.vkbs.iter().any(|vkb| vkb.backend_type == VkbBackend::Qemu && vkb.backend_domid == here)
         || config.p9s.iter().any(|p9| p9.backend_domid == here)
+        || config.usbctrls.iter().any(|ctrl| ctrl.type_ == UsbctrlType::Qusb && ctrl.backend_domid == here)
+        || config.vfbs.iter().any(|vfb| vfb.backend_domid == here)
+        || config.channels.iter().any(|channel| channel.backend_domid == here)
 }
 
 /// Refuses a guest whose QEMU could not be started, before it exists.
@@ -45,12 +49,26 @@ pub(crate) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
             "dm_restrict=1 is not supported yet for a guest with devices that QEMU serves",
         ));
     }
+    display::check(config)?;
+    config.channels.iter().try_for_each(check_channel)?;
     let qemu = program(ctx, config);
     let found = nix::unistd::access(&qemu, nix::unistd::AccessFlags::X_OK);
     found.map_err(|e| {
         let (qemu, why) = (qemu.display(), e.desc());
         Error::fail(format!("QEMU, which serves its devices, cannot be run: {qemu}: {why} (device_model_override=)"))
     })
+}
+
+/// Whether QEMU could make the socket that a channel ends at.
+fn check_channel(channel: &DeviceChannel) -> Result<()> {
+    let ChannelEnd::Socket(ChannelSocket { path: Some(path) }) = &channel.connection else { return Ok(()) };
+    match Path::new(path).parent() {
+        Some(directory) if path.starts_with('/') && directory.is_dir() => Ok(()),
+        _ => {
+            let name = channel.name.as_deref().unwrap_or_default();
+            Err(Error::invalid(format!("channel {name}: {path} is no path in a directory that exists (path=)")))
+        }
+    }
 }
 
 /// Starts the guest's QEMU and returns when it has connected to the devices that the guest has.
@@ -61,14 +79,19 @@ pub(crate) fn start(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()
     let launch = Launch {
         program: program(ctx, config),
         arguments: arguments::of_guest(config, domid, &ctx.paths.run),
+        environment: arguments::environment(config),
         log: log_name(config),
         directory: schema::device_model(ctx.domid, domid),
         pid_node: pid_node(domid),
     };
-    Starting::new(ctx, &launch).and_then(|qemu| qemu.wait(ctx)).context("device model (QEMU)")
+    let started = display::announce(ctx, config, domid)
+        .and_then(|()| Starting::new(ctx, &launch))
+        .and_then(|qemu| qemu.wait(ctx))
+        .and_then(|()| display::settle(ctx, config, domid).map_err(|error| explain(ctx, config, error)));
+    started.context("device model (QEMU)")
 }
 
-/// An error of a device that the guest's QEMU was to serve, with what QEMU said last.
+/// An error of what the guest's QEMU was to do, with what QEMU said last.
 pub(crate) fn explain(ctx: &Ctx, config: &DomainConfig, error: Error) -> Error {
     let log = ctx.paths.log.join(format!("{}.log", log_name(config)));
     match starting::last_line(&log) {
@@ -104,7 +127,7 @@ fn program(ctx: &Ctx, config: &DomainConfig) -> PathBuf {
 mod tests {
     use super::*;
     use crate::paths::Paths;
-    use crate::types::{DeviceDisk, DeviceVkb};
+    use crate::types::{DeviceDisk, DeviceVfb, DeviceVkb};
 
     #[test]
     fn devices_that_qemu_serves_here() {
@@ -120,6 +143,27 @@ mod tests {
         };
         assert!(is_needed(&ctx, &vkb(VkbBackend::Qemu)));
         assert!(!is_needed(&ctx, &vkb(VkbBackend::Linux)));
+        assert!(is_needed(&ctx, &DomainConfig { vfbs: vec![DeviceVfb::default()], ..Default::default() }));
+        let channel = |backend_domid| DomainConfig {
+            channels: vec![DeviceChannel { backend_domid, ..Default::default() }],
+            ..Default::default()
+        };
+        assert!(is_needed(&ctx, &channel(0)));
+        assert!(!is_needed(&ctx, &channel(3)));
+    }
+
+    #[test]
+    fn a_channel_needs_a_place_for_its_socket() {
+        let to = |path: &str| DeviceChannel {
+            name: Some("agent".into()),
+            connection: ChannelEnd::Socket(ChannelSocket { path: Some(path.into()) }),
+            ..Default::default()
+        };
+        check_channel(&to("/tmp/socket")).unwrap();
+        for path in ["/nonexistent/socket", "socket", "", "/"] {
+            let error = check_channel(&to(path)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("channel agent: {path} is no path")), "{error}");
+        }
     }
 
     #[test]

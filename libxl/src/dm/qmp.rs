@@ -146,7 +146,7 @@ fn refusal(error: &Value) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::UnixListener;
@@ -156,7 +156,7 @@ mod tests {
         r#"{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": []}}"#;
 
     /// A QEMU that answers each command with the next of these; gives the commands that it got.
-    fn qemu<const N: usize>(path: &Path, answers: [&'static str; N]) -> JoinHandle<Vec<Value>> {
+    pub(crate) fn qemu<const N: usize>(path: &Path, answers: [&'static str; N]) -> JoinHandle<Vec<Value>> {
         let listener = UnixListener::bind(path).unwrap();
         thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();

@@ -22,6 +22,8 @@ const LOG_END: u64 = 1000;
 pub(super) struct Launch {
     pub program: PathBuf,
     pub arguments: Vec<String>,
+    /// Variables of its environment, beside those of this process.
+    pub environment: Vec<(&'static str, String)>,
     /// The name of its log.
     pub log: String,
     /// Its directory in xenstore, where it writes its state.
@@ -49,7 +51,10 @@ impl Starting {
             optional(answer)?;
         }
         let state = xs.watch(&state)?;
-        let program = Program::new(&launch.program).args(&launch.arguments).env(CONSOLE_LIMIT.0, CONSOLE_LIMIT.1);
+        let mut program = Program::new(&launch.program).args(&launch.arguments).env(CONSOLE_LIMIT.0, CONSOLE_LIMIT.1);
+        for (name, value) in &launch.environment {
+            program = program.env(name, value);
+        }
         let stdout = log.try_clone().with_context(|| path.display().to_string())?;
         let child = program.stdout(stdout).stderr(log).new_session().spawn()?;
         xs.run_atomic(|batch: &mut Batch| _ = batch.write(&launch.pid_node, child.pid().to_string()))?;
@@ -141,6 +146,7 @@ pub(super) mod tests {
         Launch {
             program: install(dir, body),
             arguments: vec!["-xen-domid".into(), "3".into()],
+            environment: Vec::new(),
             log: "qemu-dm-web".into(),
             directory: crate::xenstore::schema::device_model(DomId(0), DomId(3)),
             pid_node: "/local/domain/3/image/device-model-pid".into(),

@@ -3,7 +3,7 @@
 use super::info;
 use super::sched;
 use crate::Ctx;
-use crate::device::{DeviceKind, vdev};
+use crate::device::{self, DeviceKind, vdev};
 use crate::error::{Error, Result, ResultExt};
 use crate::types::{Bitmap, DomainConfig, DomainType};
 use crate::userdata::Userdata;
@@ -30,6 +30,10 @@ fn read(ctx: &Ctx, domid: DomId) -> Result<DomainConfig> {
     config.b_info.max_memkb = Some(max);
     config.b_info.sched_params = sched::get(ctx, domid)?;
     drop_absent(&mut config, &devices(ctx, domid)?);
+    if !config.usbdevs.is_empty() {
+        let plugged = device::plugged(ctx, domid)?;
+        config.usbdevs.retain(|usbdev| device::has_usbdev(&plugged, usbdev));
+    }
     Ok(config)
 }
 

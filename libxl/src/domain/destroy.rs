@@ -5,7 +5,7 @@
 
 use super::backends;
 use super::info;
-use crate::device::Device;
+use crate::device::{Device, DeviceKind};
 use crate::error::{Result, ResultExt};
 use crate::userdata::Userdata;
 use crate::xenstore::{Batch, Store, optional, schema};
@@ -15,6 +15,7 @@ use libxc::domain::{DomainFlags, DomainInfo};
 use nix::unistd::Pid;
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use uuid::Uuid;
 
 /// Destroys a domain and frees all that belongs to it: processes, devices, xenstore nodes, files, memory.
@@ -62,6 +63,8 @@ struct Leftovers {
     vm: Option<String>,
     device_model: Option<Pid>,
     devices: Vec<Device>,
+    /// Where channels end: QEMU removes these, unless it crashed.
+    sockets: Vec<String>,
 }
 
 impl Leftovers {
@@ -77,11 +80,16 @@ impl Leftovers {
         };
         let (vm, pid, kinds) = (next()?, next()?, next()?);
         let kinds: Vec<&str> = kinds.split_terminator('\0').collect();
+        let devices = backends::held_by(xs, domid, &kinds)?;
+        let channels =
+            devices.iter().filter(|d| d.kind == DeviceKind::Console && d.devid > 0 && d.backend_domid == DomId(0));
+        let sockets = xs.read_many(channels.map(|device| format!("{}/path", device.libxl_path())))?;
         Ok(Leftovers {
             domid,
             vm: Some(vm).filter(|v| v.strip_prefix("/vm/").is_some_and(|uuid| Uuid::parse_str(uuid).is_ok())),
             device_model: dm::running::find(&pid, domid),
-            devices: backends::held_by(xs, domid, &kinds)?,
+            devices,
+            sockets: sockets.into_iter().flatten().collect(),
         })
     }
 }
@@ -89,9 +97,16 @@ impl Leftovers {
 /// Ends the QEMU that serves the domain; its sockets go with it. It writes to its devices' nodes until its end, so nodes
 /// that are removed before would come again.
 fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
-    let Some(pid) = left.device_model else { return Ok(()) };
-    if !dm::running::end(ctx, pid)? {
+    if let Some(pid) = left.device_model
+        && !dm::running::end(ctx, pid)?
+    {
         tracing::warn!("domain {}: its QEMU (process {pid}) takes long to end", left.domid);
+    }
+    for socket in &left.sockets {
+        // Whatever else is there by now is not the guest's.
+        if fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket()) {
+            remove_file(socket.as_ref())?;
+        }
     }
     for socket in ["qmp-libxl", "qmp-libxenstat"] {
         remove_file(&ctx.paths.run.join(format!("{socket}-{}", left.domid)))?;

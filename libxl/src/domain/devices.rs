@@ -2,7 +2,7 @@
 
 use crate::device::{self, Nodes};
 use crate::error::{Error, Result, ResultExt};
-use crate::types::{DeviceDisk, DeviceNic, DiskBackend, DomainConfig};
+use crate::types::{DeviceDisk, DeviceNic, DiskBackend, DiskSpecification, DomainConfig};
 use crate::{Ctx, dm};
 use libxc::DomId;
 use std::fs;
@@ -16,6 +16,7 @@ const BRIDGE_SCRIPT: &str = "vif-bridge";
 /// Refuses devices that cannot come to be, before a domain exists.
 pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     plan(ctx, config, DomId(0))?;
+    device::check_usb(ctx, config)?;
     for disk in &config.disks {
         let name = format!("disk {}", disk.vdev.as_deref().unwrap_or_default());
         check_disk(disk).with_context(|| format!("{name} (disk=)"))?;
@@ -30,6 +31,7 @@ pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
 pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
     let devices = plan(ctx, config, domid)?;
     device::add(ctx, &devices)?;
+    device::plug_all(ctx, config, domid)?;
     if dm::is_needed(ctx, config) {
         dm::start(ctx, config, domid)?;
         let served = devices.iter().map(|nodes| nodes.device);
@@ -46,8 +48,10 @@ fn plan(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<Vec<Nodes>> {
     nodes.extend(config.channels.iter().map(|channel| device::channel(domid, channel)));
     nodes.extend(config.p9s.iter().map(|p9| device::p9(domid, p9)));
     nodes.extend(config.pvcallsifs.iter().map(|pvcalls| device::pvcalls(domid, pvcalls)));
+    nodes.extend(config.vfbs.iter().map(|vfb| device::vfb(domid, vfb)));
     nodes.extend(config.vkbs.iter().map(|vkb| device::vkb(domid, vkb)));
     nodes.extend(config.vtpms.iter().map(|vtpm| device::vtpm(domid, vtpm)));
+    nodes.extend(config.usbctrls.iter().map(|ctrl| device::usbctrl(domid, ctrl)));
     nodes.extend(config.vdispls.iter().map(|vdispl| device::vdispl(domid, vdispl)));
     nodes.extend(config.vsnds.iter().map(|vsnd| device::vsnd(domid, vsnd)));
     nodes.into_iter().collect()
@@ -65,6 +69,9 @@ pub(crate) fn check_disk(disk: &DeviceDisk) -> Result<()> {
             Ok(_) => Ok(()),
             Err(e) => Err(Error::from(e).context(path.to_owned())),
         },
+        DiskBackend::Standalone if disk.specification == DiskSpecification::Virtio => Err(Error::invalid(
+            "specification=virtio: guests find such a disk in their device tree, which x86 guests do not have",
+        )),
         backend => Err(Error::new(
             crate::ErrorKind::NotImplemented,
             format!("format {} needs backend {backend}, which is not supported yet", disk.format),
@@ -123,5 +130,7 @@ mod tests {
         assert_eq!(error("/tmp"), "/tmp is a directory");
         assert_eq!(error("/nonexistent/x.qcow2"), "/nonexistent/x.qcow2: No such file or directory");
         assert!(check_disk(&disk(DiskBackend::Standalone, "/x")).unwrap_err().to_string().contains("standalone"));
+        let virtio = DeviceDisk { specification: DiskSpecification::Virtio, ..disk(DiskBackend::Standalone, "/x") };
+        assert!(check_disk(&virtio).unwrap_err().to_string().contains("device tree"));
     }
 }

@@ -42,9 +42,6 @@ fn unsupported(config: &DomainConfig) -> Result<()> {
         (config.c_info.type_ == DomainType::Hvm, "type=\"hvm\""),
         (b_info.bootloader.is_some(), "bootloader="),
         (!config.pcidevs.is_empty(), "pci="),
-        (!config.vfbs.is_empty(), "vfb="),
-        (config.channels.iter().any(|channel| channel.backend_domid == 0), "channel= with domain 0 as its backend"),
-        (!config.usbctrls.is_empty() || !config.usbdevs.is_empty(), "usbctrl= and usbdev="),
         (!b_info.vnuma_nodes.is_empty(), "vnuma="),
     ];
     match asked.iter().find(|(asked, _)| *asked) {

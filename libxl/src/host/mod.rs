@@ -7,3 +7,4 @@ pub mod loop_device;
 pub mod numa;
 pub mod pci;
 pub mod sched;
+pub(crate) mod usb;

@@ -23,4 +23,5 @@ pub(crate) mod sched;
 pub(crate) mod schema;
 pub(crate) mod small_device;
 pub(crate) mod unbuilt;
+pub(crate) mod usb;
 pub(crate) mod vcpu;

@@ -10,10 +10,6 @@ fn optional(name: &'static str) -> Arg {
     Arg::new(name)
 }
 
-fn many(name: &'static str) -> Arg {
-    Arg::new(name).num_args(0..)
-}
-
 fn at_least_one(name: &'static str) -> Arg {
     Arg::new(name).num_args(1..).required(true)
 }
@@ -30,21 +26,6 @@ fn value(short: char, name: &'static str, help: &'static str) -> Arg {
 /// Commands that take one domain.
 pub(crate) fn domain(c: Command) -> Command {
     c.arg(required("Domain"))
-}
-
-/// Commands that take a domain and any number of key=value pairs.
-pub(crate) fn domain_and_keys(c: Command) -> Command {
-    c.arg(required("Domain")).arg(many("key=value"))
-}
-
-/// Commands that take a domain and at least one part of a device's specification.
-pub(crate) fn domain_and_spec(c: Command) -> Command {
-    c.arg(required("Domain")).arg(at_least_one("spec"))
-}
-
-/// Commands that take a domain and a device's number.
-pub(crate) fn domain_and_devid(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("DevId"))
 }
 
 pub(crate) fn pci_attach(c: Command) -> Command {
@@ -122,10 +103,6 @@ pub(crate) fn psr_mba_set(c: Command) -> Command {
 
 pub(crate) fn psr_mba_show(c: Command) -> Command {
     c.arg(optional("Domain"))
-}
-
-pub(crate) fn usbdev_detach(c: Command) -> Command {
-    c.arg(required("Domain")).arg(required("controller")).arg(required("port"))
 }
 
 pub(crate) fn qemu_monitor_command(c: Command) -> Command {

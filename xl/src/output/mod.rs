@@ -9,6 +9,7 @@ pub(crate) mod media;
 pub(crate) mod pools;
 pub(crate) mod progress;
 pub(crate) mod small_devices;
+pub(crate) mod usb;
 
 use crate::failure::Failure;
 use serde::Serialize;

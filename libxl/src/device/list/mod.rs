@@ -4,10 +4,13 @@
 //! is shown as the number that it is, or as -1.
 
 mod small;
+mod usb;
 mod vdispl;
 mod vsnd;
 
 pub use small::{Vkb, channels, vkbs, vtpms};
+pub use usb::{Usbctrl, usbctrls};
+pub(super) use usb::{find_usbctrl, usb_ports};
 pub use vdispl::vdispls;
 pub use vsnd::{Vsnd, vsnds};
 

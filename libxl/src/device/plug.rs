@@ -1,0 +1,193 @@
+//! USB devices that come to a guest that runs, and go: their names come to stand at a port of a controller.
+
+use super::attach::Entry;
+use super::list::{find_usbctrl, usb_ports, usbctrls};
+use super::usb::{free_device, hostdev, port_path, takes_devices};
+use super::{Device, Force, attach_usbctrl, remove};
+use crate::ctx::Ctx;
+use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::host::usb;
+use crate::types::{DeviceUsbctrl, DeviceUsbdev, UsbHostdev};
+use crate::userdata::Userdata;
+use crate::xenstore::{Batch, Store, Xs};
+use libxc::DomId;
+use std::path::Path;
+
+/// Gives a domain a USB device of the host (`libxl_device_usbdev_add`): at the port that it names, or else at the first
+/// that is free, of a new controller if need be.
+///
+/// # Errors
+/// A device that is not there, is a hub or has a guest already; a port that is taken. Nothing is changed then.
+pub fn attach_usbdev(ctx: &Ctx, domid: DomId, given: &DeviceUsbdev) -> Result<()> {
+    attach(ctx, domid, given).with_context(|| format!("attaching a USB device to domain {domid}"))
+}
+
+fn attach(ctx: &Ctx, domid: DomId, given: &DeviceUsbdev) -> Result<()> {
+    let address = hostdev(given);
+    let name = free_device(ctx, Path::new(usb::DEVICES), &address)?;
+    let (ctrl, port) = match (given.ctrl, given.port) {
+        (None, 0) => match first_free(ctx, domid)? {
+            Some(place) => place,
+            None => {
+                let added = attach_usbctrl(ctx, domid, &DeviceUsbctrl::default())?;
+                (find_usbctrl(ctx, domid, added)?.0, 1)
+            }
+        },
+        (None, _) => return Err(Error::invalid("port= needs controller=")),
+        (Some(ctrl), port) => place_at(ctx, domid, ctrl, port)?,
+    };
+    let value = DeviceUsbdev { ctrl: Some(ctrl.devid), port, ..given.clone() };
+    let is_same = |a: &DeviceUsbdev, b: &DeviceUsbdev| (a.ctrl, a.port) == (b.ctrl, b.port);
+    let entry = Entry { list: |config| &mut config.usbdevs, is_same, value };
+    let userdata = Userdata::of(ctx, domid)?;
+    let _lock = userdata.lock(ctx)?;
+    let mut config = userdata.config()?;
+    entry.put(&mut config);
+    userdata.store_config(&config)?;
+    Ok(ctx.xs()?.write(&port_path(&ctrl, port), &name)?)
+}
+
+/// The first free port of a controller that takes devices of the host.
+fn first_free(ctx: &Ctx, domid: DomId) -> Result<Option<(Device, i32)>> {
+    for listed in usbctrls(ctx, domid)? {
+        let Some(devid) = listed.info.devid else { continue };
+        let (ctrl, kind, ports) = find_usbctrl(ctx, domid, devid)?;
+        if takes_devices(kind, ctrl.backend_domid.0.into()).is_err() {
+            continue;
+        }
+        if let Some(port) = free_port(ctx, &ctrl, ports)? {
+            return Ok(Some((ctrl, port)));
+        }
+    }
+    Ok(None)
+}
+
+/// This port of a controller, or with 0 its first that is free.
+fn place_at(ctx: &Ctx, domid: DomId, number: u32, port: i32) -> Result<(Device, i32)> {
+    let (ctrl, kind, ports) = find_usbctrl(ctx, domid, number)?;
+    takes_devices(kind, ctrl.backend_domid.0.into())?;
+    if port == 0 {
+        let free = free_port(ctx, &ctrl, ports)?;
+        let none = || Error::fail(format!("USB controller {number} has no free port"));
+        return Ok((ctrl, free.ok_or_else(none)?));
+    }
+    if !(1..=ports).contains(&port) {
+        return Err(Error::invalid(format!("USB controller {number} has ports 1 to {ports}, not {port}")));
+    }
+    match usb_ports(ctx, &ctrl)?.into_iter().find(|(taken, _)| *taken == port) {
+        None => Ok((ctrl, port)),
+        Some((_, name)) => Err(Error::fail(format!("port {port} of USB controller {number} has device {name}"))),
+    }
+}
+
+fn free_port(ctx: &Ctx, ctrl: &Device, ports: i32) -> Result<Option<i32>> {
+    let taken = usb_ports(ctx, ctrl)?;
+    Ok((1..=ports).find(|port| taken.iter().all(|(other, _)| other != port)))
+}
+
+/// Takes the device at a port from a domain (`libxl_device_usbdev_remove`).
+///
+/// # Errors
+/// `NotFound` if there is none.
+pub fn detach_usbdev(ctx: &Ctx, domid: DomId, ctrl: u32, port: i32) -> Result<()> {
+    let (device, kind, _) = find_usbctrl(ctx, domid, ctrl)?;
+    takes_devices(kind, device.backend_domid.0.into())?;
+    if !usb_ports(ctx, &device)?.iter().any(|(plugged, _)| *plugged == port) {
+        let what =
+            format!("port {port} of USB controller {ctrl} has no device (xl usb-list {domid} shows what there is)");
+        return Err(Error::new(ErrorKind::NotFound, what));
+    }
+    Ok(ctx.xs()?.write(&port_path(&device, port), "")?)
+}
+
+/// Takes a controller from a domain, with all that is plugged in (`libxl_device_usbctrl_remove`).
+///
+/// # Errors
+/// As [`remove`].
+pub fn detach_usbctrl(ctx: &Ctx, domid: DomId, number: u32) -> Result<()> {
+    let (ctrl, ..) = find_usbctrl(ctx, domid, number)?;
+    let mut batch = Batch::new();
+    for (port, _) in usb_ports(ctx, &ctrl)? {
+        batch.write(&port_path(&ctrl, port), "");
+    }
+    ctx.xs()?.run(batch)?;
+    remove(ctx, &[ctrl], Force::AfterTimeout)
+}
+
+/// The host's USB devices that a domain has.
+pub(crate) fn plugged(ctx: &Ctx, domid: DomId) -> Result<Vec<UsbHostdev>> {
+    Ok(usbctrls(ctx, domid)?.into_iter().flat_map(|ctrl| ctrl.ports).flatten().collect())
+}
+
+/// Whether this device of a stored configuration is among those.
+pub(crate) fn has_usbdev(plugged: &[UsbHostdev], usbdev: &DeviceUsbdev) -> bool {
+    plugged.contains(&hostdev(usbdev))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::nodes::tests::host;
+    use super::super::{usbctrl, write_all};
+    use super::*;
+    use crate::types::UsbctrlType;
+    use crate::xenstore::fake::Fake;
+
+    const GUEST: DomId = DomId(1);
+
+    /// A guest with two controllers of two ports, the first of them full.
+    fn guest() -> (Fake, Ctx) {
+        let (fake, ctx) = host(&[1]);
+        let ctrl = |devid| DeviceUsbctrl {
+            devid: Some(devid),
+            type_: UsbctrlType::Qusb,
+            version: 2,
+            ports: 2,
+            ..Default::default()
+        };
+        write_all(&ctx, &[usbctrl(GUEST, &ctrl(0)).unwrap(), usbctrl(GUEST, &ctrl(1)).unwrap()]).unwrap();
+        for port in ["0/port/1", "0/port/2", "1/port/1"] {
+            fake.set(&format!("/local/domain/0/backend/qusb/1/{port}"), b"1-1");
+        }
+        (fake, ctx)
+    }
+
+    #[test]
+    fn a_free_port_is_found() {
+        let (fake, ctx) = guest();
+        let (ctrl, port) = first_free(&ctx, GUEST).unwrap().unwrap();
+        assert_eq!((ctrl.devid, port), (1, 2));
+        assert_eq!(place_at(&ctx, GUEST, 1, 0).unwrap(), (ctrl, 2));
+        let error = |ctrl, port| place_at(&ctx, GUEST, ctrl, port).unwrap_err().to_string();
+        assert!(error(0, 0).contains("no free port"));
+        assert!(error(1, 1).contains("has device 1-1"));
+        assert!(error(1, 3).contains("ports 1 to 2, not 3"));
+        assert!(error(5, 0).contains("no USB controller 5"));
+        fake.set("/local/domain/0/backend/qusb/1/1/port/2", b"1-2");
+        assert_eq!(first_free(&ctx, GUEST).unwrap(), None);
+    }
+
+    #[test]
+    fn a_device_goes_from_its_port() {
+        let (fake, ctx) = guest();
+        detach_usbdev(&ctx, GUEST, 0, 2).unwrap();
+        assert_eq!(fake.get("/local/domain/0/backend/qusb/1/0/port/2").as_deref(), Some(&b""[..]));
+        for (ctrl, port) in [(0, 2), (1, 2), (1, 9), (2, 1)] {
+            assert_eq!(
+                detach_usbdev(&ctx, GUEST, ctrl, port).unwrap_err().kind(),
+                ErrorKind::NotFound,
+                "{ctrl} {port}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_plugged_in_is_not_kept() {
+        let mouse = UsbHostdev { hostbus: 1, hostaddr: 2 };
+        let usbdev = |device: &UsbHostdev| DeviceUsbdev {
+            device: Some(crate::types::UsbDevice::Hostdev(device.clone())),
+            ..Default::default()
+        };
+        assert!(has_usbdev(std::slice::from_ref(&mouse), &usbdev(&mouse)));
+        assert!(!has_usbdev(&[mouse], &usbdev(&UsbHostdev { hostbus: 1, hostaddr: 3 })));
+    }
+}
