@@ -4,6 +4,8 @@ Prints one JSON object a line: {"measure", "unit", "program": "ours" | "stock", 
 program in turn, from the same state of the host.
 """
 
+import collections
+import contextlib
 import glob
 import json
 import os
@@ -63,11 +65,14 @@ def median_time(command, repeat, after=None):
     return statistics.median(times[1:])
 
 
+Counts = collections.namedtuple("Counts", "syscalls hypercalls waits processes")
+
+
 def count(command):
-    """System calls, hypercalls, and waits for an answer of xenstored, by strace."""
+    """System calls, hypercalls, waits for an answer of xenstored, and processes started, by strace."""
     trace = "/tmp/trace"
     run("strace", "-f", "-y", "-s", "64", "-o", trace, *command)
-    syscalls = hypercalls = waits = 0
+    syscalls = hypercalls = waits = processes = 0
     stores = {}  # pid -> descriptors connected to xenstored
     sent = set()  # (pid, descriptor) with requests out since the last answer
     with open(trace, errors="replace") as lines:
@@ -80,6 +85,8 @@ def count(command):
             path = path or ""
             if call == "ioctl" and re.search("xen/(privcmd|hypercall)", path) and "0x50, 0, " in rest:
                 hypercalls += 1
+            if call in ("fork", "vfork", "clone", "clone3") and "CLONE_THREAD" not in line:
+                processes += 1
             key = (pid, descriptor)
             if call == "connect" and "xenstored/socket" in rest:
                 stores.setdefault(pid, set()).add(descriptor)
@@ -91,16 +98,16 @@ def count(command):
                     waits += 1
                 elif call == "close":
                     stores.get(pid, set()).discard(descriptor)
-    return syscalls, hypercalls, waits
+    return Counts(syscalls, hypercalls, waits, processes)
 
 
 def listing(measure):
     for program, xl in PROGRAMS.items():
         report(measure, "ms", program, median_time((xl, "list"), 5))
-        syscalls, hypercalls, waits = count((xl, "list"))
-        report(measure, "system calls", program, syscalls)
-        report(measure, "hypercalls", program, hypercalls)
-        report(measure, "xenstore waits", program, waits)
+        counts = count((xl, "list"))
+        report(measure, "system calls", program, counts.syscalls)
+        report(measure, "hypercalls", program, counts.hypercalls)
+        report(measure, "xenstore waits", program, counts.waits)
 
 
 def creating(measure, cfg, name, repeat, counted):
@@ -109,9 +116,9 @@ def creating(measure, cfg, name, repeat, counted):
         report(measure, "ms", program, median_time((xl, "create", "-q", "-p", cfg), repeat, destroy))
         if counted:
             # -e: without the monitor, which would be counted until its domain dies.
-            _, hypercalls, waits = count((xl, "create", "-q", "-p", "-e", cfg))
-            report(measure, "hypercalls", program, hypercalls)
-            report(measure, "xenstore waits", program, waits)
+            counts = count((xl, "create", "-q", "-p", "-e", cfg))
+            report(measure, "hypercalls", program, counts.hypercalls)
+            report(measure, "xenstore waits", program, counts.waits)
             run(*destroy)
 
 
@@ -124,6 +131,38 @@ def destroying(measure, cfg, name, repeat):
             settle()
             times.append(milliseconds(xl, "destroy", name))
         report(measure, "ms", program, statistics.median(times))
+
+
+@contextlib.contextmanager
+def scripts_of(program):
+    """Each program has its own hotplug scripts in /etc/xen/scripts."""
+    if program == "stock":
+        run("mount", "--bind", "/usr/lib/xen-4.17/scripts", "/etc/xen/scripts")
+    yield
+    if program == "stock":
+        run("umount", "/etc/xen/scripts")
+
+
+def with_devices(measure, repeat):
+    """Creating and destroying a tiny guest with a disk in a file and an interface at a bridge."""
+    run("ip", "link", "add", "name", "xenbr0", "type", "bridge")
+    run("ip", "link", "set", "xenbr0", "up")
+    with open("/tmp/disk.img", "w") as image:
+        image.truncate(4 << 20)
+    name, devices = "devices", 'disk = ["/tmp/disk.img,raw,xvda,w"]\nvif = ["bridge=xenbr0"]\n'
+    cfg = config(name, "pv", TINY_PV, 32, devices)
+    for program, xl in PROGRAMS.items():
+        with scripts_of(program):
+            times = []
+            for _ in range(repeat + 1):
+                creating = milliseconds(xl, "create", "-q", "-p", cfg)
+                times.append(creating + milliseconds(xl, "destroy", name))
+                settle()
+            report(measure, "ms", program, statistics.median(times[1:]))
+            # -e: without the monitor.
+            calls = (xl, "create", "-q", "-p", "-e", cfg), (xl, "destroy", name)
+            report(measure, "processes started", program, sum(count(call).processes for call in calls))
+    run("ip", "link", "del", "xenbr0")
 
 
 def monitor_memory(measure, cfgs):
@@ -174,8 +213,7 @@ def saving(name):
         report(f"xl {verb}, PVH of 256 MiB", "ms", program, statistics.median(taken[1:]))
     for program, xl in PROGRAMS.items():
         for verb, call in ("save", (name, file)), ("restore", ("-e", file)):
-            syscalls, _, _ = count((xl, verb, *call))
-            report(f"xl {verb}, PVH of 256 MiB", "system calls", program, syscalls)
+            report(f"xl {verb}, PVH of 256 MiB", "system calls", program, count((xl, verb, *call)).syscalls)
     for program, xl in PROGRAMS.items():
         report("xl save -c, PVH of 256 MiB, to /dev/null", "ms", program, median_time((xl, "save", "-c", name, "/dev/null"), 3))
     run(PROGRAMS["stock"], "save", "-c", name, file)
@@ -236,6 +274,7 @@ def main():
     creating("xl create -p, tiny PVH", pvh, "pvh", 3, counted=True)
     creating("xl create -p, Debian's bzImage (xz)", debian, "debian", 1, counted=False)
     destroying("xl destroy NAME", pv, "pv", 3)
+    with_devices("xl create -p and destroy, a disk and a vif", 3)
     monitor_memory("the monitor of a domain", {"pv": pv, "pvh": pvh})
     saving("saved")
     limit()
