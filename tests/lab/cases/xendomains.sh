@@ -6,13 +6,6 @@ is_ours || skip "the init scripts are this tree's"
 init=/usr/local/lib/xen/init
 install -m 755 /lab/openrc-run /sbin/openrc-run
 
-# status_is NUMBER SCRIPT
-status_is() {
-    local status=0
-    $init/"$2" status || status=$?
-    [ $status -eq "$1" ] || fail "$2: the status is $status and not $1"
-}
-
 host_state > before
 mkdir -p auto saved
 linux auto pv > auto/auto
@@ -22,12 +15,12 @@ tiny_pv other > other.cfg
     echo "XENDOMAINS_SAVE=$PWD/saved"
     echo "XENDOMAINS_SHUTDOWN_ALL="
 } > /etc/default/xendomains
-status_is 3 xendomains
+status_is 3 $init/xendomains status
 xl create -q other.cfg
 run $init/openrc/xendomains start
 wait_for 120 is_up auto
 wait_for 20 last_tick auto
-status_is 0 openrc/xendomains
+status_is 0 $init/openrc/xendomains status
 stockxl domid auto > domid
 run $init/xendomains start
 cmp domid <(stockxl domid auto) || fail "started twice"
@@ -36,7 +29,7 @@ run $init/openrc/xendomains stop
 gone auto || fail "the guest still runs"
 exists other || fail "a guest that does not start with the host was stopped"
 [ -s saved/auto ] || fail "the guest was not saved"
-status_is 3 openrc/xendomains
+status_is 3 $init/openrc/xendomains status
 run $init/xendomains start
 goes_on auto "$tick"
 [ ! -e saved/auto ] || fail "a guest that was restored is still saved"

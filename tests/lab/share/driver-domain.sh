@@ -1,17 +1,24 @@
 # A driver domain: a Linux guest whose ramdisk holds this tree's xl. It serves /disk.img and the bridge xenbr0, of which
 # it is 10.9.0.1, and runs what it is told on its console.
 
-# driver_ramdisk FILE: makes its ramdisk, of the guests' own and of dom0's files.
+# driver_ramdisk FILE [PROGRAM]: makes its ramdisk, of the guests' own and of dom0's files. PROGRAM comes with its libraries.
 driver_ramdisk() {
     local file=$PWD/$1 tree=$PWD/driver.tree
     mkdir "$tree"
     (
         cd "$tree"
         zcat /boot/guest.gz | busybox cpio -i --quiet
-        mkdir -p etc/xen/scripts run var/log/xen
-        cp /usr/local/sbin/xl bin/xl
-        cp /etc/xen/scripts/block /etc/xen/scripts/vif-bridge etc/xen/scripts
-        for module in xen-blkback xen-netback bridge loop; do
+        mkdir -p etc/xen/scripts etc/init.d/openrc usr/sbin run var/log/xen
+        cp /usr/local/sbin/xl usr/sbin/xl
+        cp /etc/xen/scripts/block /etc/xen/scripts/vif-bridge /etc/xen/scripts/init-common.sh etc/xen/scripts
+        cp /usr/local/lib/xen/init/xendriverdomain etc/init.d
+        cp /usr/local/lib/xen/init/openrc/xendriverdomain etc/init.d/openrc
+        install -m 755 /lab/openrc-run sbin/openrc-run
+        for path in ${2:+"$2" $(ldd "$2" | grep -o '/[^ ]*')}; do
+            mkdir -p ".${path%/*}"
+            cp -L "$path" ".$path"
+        done
+        for module in xenfs xen-privcmd xen-evtchn xen-gntdev xen-blkback xen-netback bridge loop; do
             modprobe --show-depends $module | sed -n 's/^insmod \([^ ]*\).*/\1/p'
         done | awk '!seen[$0]++' | while read -r path; do
             cp "$path" lib

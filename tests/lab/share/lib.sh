@@ -21,6 +21,14 @@ run() {
     "$@"
 }
 
+# status_is NUMBER COMMAND...: that the command ends with this exit status.
+status_is() {
+    local wanted=$1 status=0
+    shift
+    "$@" || status=$?
+    [ $status -eq "$wanted" ] || fail "$*: the status is $status and not $wanted"
+}
+
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
     local limit=$((SECONDS + $1))
@@ -90,6 +98,21 @@ bridge() {
     ip link add name "$1" type bridge
     ip addr add "$2/24" dev "$1"
     ip link set "$1" up
+}
+
+# serve_small DOMID: plays the drivers and the devd of a domain that serves keyboards, trusted platform modules, displays
+# and sound cards: they get ready and let go. Never returns.
+serve_small() {
+    trap - ERR
+    set +e # nodes come and go
+    xenstore-watch "/local/domain/$1/backend" | while read -r path; do
+        case $path in */state) ;; *) continue ;; esac
+        case $path=$(xenstore-read "$path" 2> /dev/null) in
+            */vtpm/*=1 | */vdispl/*=1 | */vsnd/*=1) xenstore-write "$path" 2 ;;
+            *=5) xenstore-write "$path" 6 ;;
+            *=6) xenstore-rm "${path%/state}" ;;
+        esac
+    done
 }
 
 # says NAME LINE: whether the console log of a Linux guest ends a line of this kind with LINE: `says web disks: xvda`.

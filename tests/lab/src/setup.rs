@@ -18,7 +18,7 @@ const HOST_PACKAGES: [&str; 7] =
     ["qemu-system-x86", "mmdebstrap", "e2fsprogs", "cpio", "kmod", "libxen-dev", "libclang-dev"];
 
 /// Packages of dom0: Xen and its stock tools, a kernel, and what the cases use to look at a host.
-const DOM0_PACKAGES: [&str; 22] = [
+const DOM0_PACKAGES: [&str; 25] = [
     "xen-hypervisor-4.17-amd64",
     "xen-utils-4.17",
     "xenstore-utils",
@@ -41,6 +41,9 @@ const DOM0_PACKAGES: [&str; 22] = [
     "python3-minimal",
     "socat",
     "strace",
+    "nbd-client",
+    "open-iscsi",
+    "systemd", // for systemd-analyze
 ];
 
 /// Installs the packages that this machine lacks, or says which commands do.
