@@ -14,7 +14,7 @@ use crate::setup::Dom0;
 use crate::workspace::{self, Workspace};
 
 /// Modules that dom0's disk carries: Xen's own, devices for guests, file systems, what the hotplug scripts load.
-const DOM0_MODULES: [&str; 43] = [
+const DOM0_MODULES: [&str; 50] = [
     "xen-privcmd",
     "xenfs",
     "xen-evtchn",
@@ -57,6 +57,13 @@ const DOM0_MODULES: [&str; 43] = [
     "xt_physdev",
     "xt_conntrack",
     "br_netfilter",
+    "dummy",
+    "sd_mod",
+    "iscsi_tcp",
+    "iscsi_target_mod",
+    "target_core_file",
+    "xt_nat",
+    "xt_tcpudp",
     "netconsole",
 ];
 
@@ -174,6 +181,10 @@ impl Builder<'_> {
         self.copy_modules(&tree)?;
         install_executable(&self.files.join("dom0-init"), &tree.join("lab-init"))?;
         install_executable(&self.files.join("stockxl"), &tree.join("usr/local/bin/stockxl"))?;
+        // The tree under test is installed over the ones in /etc; a link would change with them.
+        output(
+            Command::new("cp").arg("-a").args(["etc/xen/scripts", "usr/lib/xen-4.17/scripts"].map(|d| tree.join(d))),
+        )?;
         let disk = self.dir.join("dom0.img");
         fs::File::create(&disk)?.set_len(3 << 30)?;
         output(Command::new("mke2fs").args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"]).args([&tree, &disk]))?;
