@@ -8,21 +8,8 @@ tiny_pv server > server.cfg
 stockxl create -q -p server.cfg
 server=$(stockxl domid server)
 
-# The server's backends, which get ready and let go as drivers and a devd would.
-serve() {
-    trap - ERR
-    set +e # nodes come and go
-    xenstore-watch "/local/domain/$server/backend" | while read -r path; do
-        case $path in */state) ;; *) continue ;; esac
-        case $path=$(xenstore-read "$path" 2> /dev/null) in
-            */vtpm/*=1 | */vdispl/*=1 | */vsnd/*=1) xenstore-write "$path" 2 ;;
-            *=5) xenstore-write "$path" 6 ;;
-            *=6) xenstore-rm "${path%/state}" ;;
-        esac
-    done
-}
 set -m # a process group of its own
-serve &
+serve_small "$server" &
 serving=$!
 set +m
 
