@@ -1,6 +1,6 @@
-# An HVM guest and its QEMU are saved, suspended and sent while it runs: QEMU stops with the guest, and its state travels.
-# Stock xl creates and restores it.
-#: timeout = 600
+# An HVM guest is saved and suspended: its QEMU stops with it, and goes on with it or has its state saved. Stock xl creates
+# and restores such guests.
+#: timeout = 500
 . /lab/lib.sh
 
 host_state > before
@@ -32,11 +32,6 @@ if is_ours; then
     /usr/local/lib/xen/bin/dump-stream mover.save | grep -q EMULATOR_CONTEXT || fail "without QEMU's state"
 fi
 run stockxl restore mover.save
-goes_on mover "$tick"
-
-echo "== sends, stock receives"
-tick=$(last_tick mover)
-run xl migrate -s "" mover "stockxl migrate-receive"
 goes_on mover "$tick"
 
 run xl destroy mover
