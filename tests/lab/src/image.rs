@@ -14,7 +14,7 @@ use crate::setup::Dom0;
 use crate::workspace::{self, Workspace};
 
 /// Modules that dom0's disk carries: Xen's own, devices for guests, file systems, what the hotplug scripts load.
-const DOM0_MODULES: [&str; 50] = [
+const DOM0_MODULES: [&str; 48] = [
     "xen-privcmd",
     "xenfs",
     "xen-evtchn",
@@ -50,8 +50,6 @@ const DOM0_MODULES: [&str; 50] = [
     "usb-storage",
     "xhci-pci",
     "ehci-pci",
-    "dummy_hcd", // a USB device without hardware
-    "g_serial",
     "iptable_nat",
     "iptable_filter",
     "xt_physdev",

@@ -158,6 +158,9 @@ fn machine_arguments(profile: &Profile, accelerator: Accelerator, image: &Image)
     if profile.extra_nic {
         add(&["-device", "pcie-root-port,id=passthrough,slot=1", "-device", "e1000e,bus=passthrough"]);
     }
+    if profile.usb {
+        add(&["-device", "qemu-xhci", "-device", "usb-mouse"]);
+    }
     if profile.numa_nodes > 1 {
         for node in 0..profile.numa_nodes {
             add(&[

@@ -23,6 +23,8 @@ pub(crate) struct Profile {
     pub iommu: bool,
     /// An e1000e behind a PCIe root port (needs `iommu`): a device to pass through.
     pub extra_nic: bool,
+    /// A USB mouse, which can be given to a guest.
+    pub usb: bool,
     /// More of Xen's command line.
     pub xen: String,
     /// More of dom0's kernel command line.
@@ -40,6 +42,7 @@ impl Default for Profile {
             numa_nodes: 1,
             iommu: false,
             extra_nic: false,
+            usb: false,
             xen: String::new(),
             linux: String::new(),
             deterministic: false,
