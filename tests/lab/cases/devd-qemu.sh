@@ -42,6 +42,10 @@ has_disk() {
     grep -a '^disks:' /var/log/xen/console/guest-web.log | tail -n 1 | grep -q "$1"
 }
 
+has_no_interface() {
+    says web interfaces: 'eth*'
+}
+
 start_driver
 rm -f /var/log/xen/console/guest-web.log
 run xl create -q web.cfg
@@ -72,12 +76,14 @@ run xl destroy driver
 run xl block-detach web xvdb
 run stockxl block-detach web xvdd
 run xl network-detach web 0
+wait_for 60 has_no_interface # or the next one would get another name, and another address
 run xl network-attach web mac=00:16:3e:11:22:44 bridge=xenbr0
 run xl block-attach web "$PWD/own.img,raw,xvdc,w"
 wait_for 60 has_disk xvdc
 wait_for 30 ping -c 1 -W 1 10.9.0.2
 run xl block-detach web xvdc
 run xl network-detach web 0
+wait_for 60 has_no_interface
 is_copied own.img || fail "the guest did not write to the disk of this domain"
 
 start_driver
