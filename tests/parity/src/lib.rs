@@ -8,3 +8,4 @@ pub mod reference;
 pub mod runner;
 pub mod stock;
 pub mod stream;
+pub mod tool;

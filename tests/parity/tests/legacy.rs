@@ -3,14 +3,15 @@
 use fastrand::Rng;
 use parity::legacy::{self, Kind};
 use parity::stock::Stock;
-use parity::stream;
+use parity::{stream, tool};
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const WHOLE: usize = 160;
 const DAMAGED: usize = 1000;
+const TOOL: &str = "convert-legacy-stream";
 
 /// Calls stock's tool, which is in Python, for each line of a list: whether it takes the stream. Its memory is limited:
 /// it believes every length that it reads.
@@ -41,38 +42,6 @@ const STRICTER: [(&str, &[i32], &[u8]); 3] = [
     ("legacy HVM context: length: found 0", &[], b""),
 ];
 
-fn directory(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    drop(fs::remove_dir_all(&directory));
-    fs::create_dir_all(&directory).expect("a directory for the streams");
-    directory
-}
-
-/// Which of the streams of a list stock's tool takes.
-fn stocks_verdicts(stock: &Stock, list: &Path) -> Vec<bool> {
-    let programs = stock.program.parent().expect("stock xl is in a directory");
-    let output = Command::new("python3")
-        .args(["-c", STOCK])
-        .arg(programs.join("convert-legacy-stream"))
-        .arg(list)
-        .env("PYTHONPATH", programs.join("../lib/python"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("numbers").lines().map(|status| status == "0").collect()
-}
-
-/// Builds ours.
-fn ours() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let build = ["build", "--quiet", "--package", "helpers", "--bin", "convert-legacy-stream"];
-    let built = Command::new(env!("CARGO")).args(build).current_dir(&root).status().expect("cargo runs");
-    assert!(built.success(), "building convert-legacy-stream failed");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    target.join("debug/convert-legacy-stream")
-}
-
 /// Whether ours takes a stream, and what it says if not.
 fn our_verdict(program: &Path, kind: Kind, source: &Path, target: &Path) -> (bool, String) {
     let mut command = Command::new(program);
@@ -87,7 +56,7 @@ fn our_verdict(program: &Path, kind: Kind, source: &Path, target: &Path) -> (boo
 /// Puts streams to both tools; how many both take, and what differs without a reason.
 fn compare(name: &str, streams: &[(Kind, Vec<u8>)]) -> (usize, Vec<String>) {
     let stock = Stock::fetch().expect("stock xl's tools");
-    let directory = directory(name);
+    let directory = tool::directory(env!("CARGO_TARGET_TMPDIR"), name);
     let path = |number: usize, end: &str| directory.join(format!("{number:04}.{end}"));
     let mut list = String::new();
     for (number, (kind, bytes)) in streams.iter().enumerate() {
@@ -97,9 +66,9 @@ fn compare(name: &str, streams: &[(Kind, Vec<u8>)]) -> (usize, Vec<String>) {
         writeln!(list, "{} {} {} {options}", source.display(), target.display(), kind.skip_qemu).expect("a string");
     }
     fs::write(directory.join("list"), list).expect("writing the list");
-    let verdicts = stocks_verdicts(&stock, &directory.join("list"));
+    let verdicts = tool::stocks_verdicts(&stock, TOOL, STOCK, &directory.join("list"));
     assert_eq!(verdicts.len(), streams.len());
-    let (program, mut taken, mut differences) = (ours(), 0, Vec::new());
+    let (program, mut taken, mut differences) = (tool::ours(TOOL), 0, Vec::new());
     for (number, ((kind, _), stock)) in streams.iter().zip(verdicts).enumerate() {
         let (ours, words) = our_verdict(&program, *kind, &path(number, "legacy"), &path(number, "ours"));
         let read = |end: &str| fs::read(path(number, end)).expect("what was converted");

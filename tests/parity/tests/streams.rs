@@ -3,12 +3,14 @@
 use fastrand::Rng;
 use parity::stock::Stock;
 use parity::stream::{self, Kind};
+use parity::tool;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const KINDS: [Kind; 3] = [Kind::Pv, Kind::Pvh, Kind::Hvm];
 const DAMAGED: usize = 1000;
+const TOOL: &str = "verify-stream-v2";
 
 /// Calls stock's tool, which is in Python, on each file of a directory: a status for each, in the order of their names.
 const STOCK: &str = r#"
@@ -64,37 +66,6 @@ fn is_laxer(file: &[u8]) -> bool {
     file.windows(8).any(|record| record == checkpoint || xenstore(record))
 }
 
-fn directory(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    drop(fs::remove_dir_all(&directory));
-    fs::create_dir_all(&directory).expect("a directory for the files");
-    directory
-}
-
-fn stocks_verdicts(stock: &Stock, files: &Path) -> Vec<bool> {
-    let programs = stock.program.parent().expect("stock xl is in a directory");
-    let output = Command::new("python3")
-        .args(["-c", STOCK])
-        .arg(programs.join("verify-stream-v2"))
-        .arg(files)
-        .env("PYTHONPATH", programs.join("../lib/python"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .expect("python3 runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("numbers").lines().map(|status| status == "0").collect()
-}
-
-/// Builds ours.
-fn ours() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let build = ["build", "--quiet", "--package", "helpers", "--bin", "verify-stream-v2"];
-    let built = Command::new(env!("CARGO")).args(build).current_dir(&root).status().expect("cargo runs");
-    assert!(built.success(), "building verify-stream-v2 failed");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
-    target.join("debug/verify-stream-v2")
-}
-
 /// Whether ours takes a file, and what it says if not.
 fn our_verdict(program: &Path, file: &Path) -> (bool, String) {
     let output = Command::new(program).args(["-f", "xl", "-i"]).arg(file).output().expect("verify-stream-v2 runs");
@@ -106,13 +77,13 @@ fn our_verdict(program: &Path, file: &Path) -> (bool, String) {
 /// Puts files to both tools; what differs without a reason.
 fn compare(name: &str, files: &[Vec<u8>]) -> (usize, Vec<String>) {
     let stock = Stock::fetch().expect("stock xl's tools");
-    let directory = directory(name);
+    let directory = tool::directory(env!("CARGO_TARGET_TMPDIR"), name);
     let path = |number: usize| directory.join(format!("{number:04}.save"));
     for (number, file) in files.iter().enumerate() {
         fs::write(path(number), file).expect("writing a file");
     }
-    let program = ours();
-    let verdicts = stocks_verdicts(&stock, &directory);
+    let program = tool::ours(TOOL);
+    let verdicts = tool::stocks_verdicts(&stock, TOOL, STOCK, &directory);
     assert_eq!(verdicts.len(), files.len());
     let (mut taken, mut differences) = (0, Vec::new());
     for (number, (file, stock)) in files.iter().zip(verdicts).enumerate() {
@@ -145,14 +116,15 @@ fn what_ours_alone_refuses_is_taken_by_stocks_tool() {
         file.bytes()
     };
     let stock = Stock::fetch().expect("stock xl's tools");
-    let (directory, program) = (directory("streams-stricter"), ours());
+    let directory = tool::directory(env!("CARGO_TARGET_TMPDIR"), "streams-stricter");
+    let program = tool::ours(TOOL);
     for (number, reason) in STRICTER.iter().enumerate() {
         let file = directory.join(number.to_string());
         fs::write(&file, shown(reason)).expect("writing a file");
         let (taken, words) = our_verdict(&program, &file);
         assert!(!taken && words.contains(reason.words), "{} is not what ours says: {words}", reason.words);
     }
-    assert_eq!(stocks_verdicts(&stock, &directory), vec![true; STRICTER.len()]);
+    assert_eq!(tool::stocks_verdicts(&stock, TOOL, STOCK, &directory), vec![true; STRICTER.len()]);
 }
 
 #[test]
