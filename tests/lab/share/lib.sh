@@ -77,7 +77,7 @@ tiny_pvh() {
 
 # linux NAME pv|pvh
 linux() {
-    printf 'name = "%s"\ntype = "%s"\nkernel = "/boot/vmlinuz"\nramdisk = "/boot/guest.gz"\nmemory = 128\nvcpus = 1\n' "$1" "$2"
+    printf 'name = "%s"\ntype = "%s"\nkernel = "/boot/vmlinux"\nramdisk = "/boot/guest.gz"\nmemory = 128\nvcpus = 1\n' "$1" "$2"
     printf 'extra = "console=hvc0 rdinit=/init quiet"\n'
 }
 

@@ -14,8 +14,8 @@ use crate::workspace::{self, Workspace};
 const RELEASE: &str = "bookworm";
 
 /// Packages for this machine: QEMU, the tools that make dom0's disk, and what building libxc takes.
-const HOST_PACKAGES: [&str; 7] =
-    ["qemu-system-x86", "mmdebstrap", "e2fsprogs", "cpio", "kmod", "libxen-dev", "libclang-dev"];
+const HOST_PACKAGES: [&str; 8] =
+    ["qemu-system-x86", "mmdebstrap", "e2fsprogs", "cpio", "kmod", "xz-utils", "libxen-dev", "libclang-dev"];
 
 /// Packages of dom0: Xen and its stock tools, a kernel, and what the cases use to look at a host.
 const DOM0_PACKAGES: [&str; 25] = [
