@@ -28,7 +28,8 @@ impl Protection {
     }
 }
 
-/// Pages of a guest, one after the other in this process' memory; `Drop` unmaps them.
+/// Pages of a guest, one after the other in this process' memory; `Drop` unmaps them, or leaves that to the end of the
+/// process ([`Xc::leave_mapped`]).
 ///
 /// The guest may change them at any moment, so there is no reference to them: only copies in and out.
 pub struct ForeignMap<'xc> {
@@ -67,6 +68,15 @@ impl Xc {
             frames.retain(|_| errors.next() == Some(&0));
         }
         Ok(None)
+    }
+
+    /// From here on, mappings of up to so many pages in all stay until this process ends: for one that ends soon.
+    ///
+    /// In a PV dom0 each page that is unmapped goes through Xen, which takes as long as mapping it. A process that ends
+    /// gives its page tables back first, and then Xen takes all pages at once. Each page costs eight bytes of page table.
+    /// A page table of a PV guest cannot be pinned while it is mapped for writing.
+    pub fn leave_mapped(&self, pages: usize) {
+        self.left_mapped.set(pages);
     }
 
     /// Maps these frames as far as they can be mapped, with each one's error.
@@ -232,6 +242,12 @@ impl ForeignMap<'_> {
 
 impl Drop for ForeignMap<'_> {
     fn drop(&mut self) {
+        // A small mapping costs as much as a page table: the kernel has a limit for the number of mappings, too.
+        let costs = self.pages.max(PAGE_SIZE / size_of::<u64>());
+        if let Some(rest) = self.xc.left_mapped.get().checked_sub(costs) {
+            self.xc.left_mapped.set(rest);
+            return;
+        }
         if let Ok(memory) = self.xc.memory() {
             // SAFETY: mapped by this handle with so many pages, unmapped once.
             unsafe { fm::xenforeignmemory_unmap(memory, self.start.as_ptr().cast(), self.pages) };

@@ -7,7 +7,7 @@
 
 use crate::{Error, Result};
 use nix::errno::Errno;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr::NonNull;
 use xenctrl_sys::{__va_list_tag, xentoollog_level, xentoollog_logger};
@@ -50,6 +50,8 @@ pub struct Xc {
     call: NonNull<xencall::Handle>,
     /// Opened by the first foreign mapping: most commands map nothing.
     memory: OnceCell<NonNull<xenforeignmemory_handle>>,
+    /// How many more pages of guests may stay mapped until this process ends ([`Xc::leave_mapped`]).
+    pub(crate) left_mapped: Cell<usize>,
     /// How many processors and NUMA nodes the host can have.
     pub(crate) limits: OnceCell<(u32, u32)>,
 }
@@ -63,7 +65,7 @@ impl Xc {
         // SAFETY: the logger lives as long as the program, and the library only reads it.
         let call = unsafe { xencall::xencall_open(logger(), xencall::NON_REENTRANT) };
         match NonNull::new(call) {
-            Some(call) => Ok(Xc { call, memory: OnceCell::new(), limits: OnceCell::new() }),
+            Some(call) => Ok(Xc { call, memory: OnceCell::new(), left_mapped: Cell::new(0), limits: OnceCell::new() }),
             None => Err(Error::NoXen { looked_for: PRIVCMD.into(), why: Errno::last().desc().into() }),
         }
     }

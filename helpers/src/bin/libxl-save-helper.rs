@@ -7,8 +7,10 @@
 
 use clap::{Args, Parser};
 use helpers::{inherited, sandbox};
+use libxc::domain::DomainFlags;
 use libxc::migrate::protocol::{Message, level, receive_reply, send};
 use libxc::migrate::{self, Error, Limits, RestoreControl, RestoreOptions, Restored, SaveControl, SaveOptions};
+use libxc::types::PAGE_SIZE;
 use libxc::{DomId, EvtchnPort, Xc};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use std::fs::File;
@@ -25,21 +27,24 @@ struct Options {
     #[command(flatten)]
     mode: Mode,
     #[command(flatten)]
-    limits: LimitOptions,
+    extra: ExtraOptions,
 }
 
 /// What stock's helper does not have.
 #[derive(Args)]
-struct LimitOptions {
+struct ExtraOptions {
     /// Give up a live save unless the rest can be copied within so many milliseconds
     #[arg(long, value_name = "MS")]
     max_downtime: Option<u64>,
     /// Copy so many bytes a second while the guest runs
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     bandwidth: Option<u64>,
+    /// Send pages of zeros without their content; only this helper restores them
+    #[arg(long)]
+    omit_zeros: bool,
 }
 
-impl LimitOptions {
+impl ExtraOptions {
     fn limits(&self) -> Limits {
         Limits { max_downtime: self.max_downtime.map(Duration::from_millis), bandwidth: self.bandwidth }
     }
@@ -59,14 +64,17 @@ struct Mode {
 /// Bits of XCFLAGS.
 const LIVE: i64 = 1 << 0;
 const DEBUG: i64 = 1 << 1;
+/// Pages of the guest that may stay mapped until this process ends, which it does at once: 8 GiB, for which the kernel
+/// needs 16 MiB of page tables.
+const LEFT_MAPPED: usize = (8 << 30) / PAGE_SIZE;
 /// The stream type of an ordinary save; the others are Remus and COLO.
 const PLAIN: i64 = 0;
 
 fn main() -> ExitCode {
-    let Options { mode: Mode { save_domain, restore_domain }, limits } = Options::parse();
+    let Options { mode: Mode { save_domain, restore_domain }, extra } = Options::parse();
     let mut libxl = Libxl;
     let ended = match (save_domain.as_deref(), restore_domain.as_deref()) {
-        (Some(args), _) => save(&mut libxl, args, limits.limits()),
+        (Some(args), _) => save(&mut libxl, args, &extra),
         (_, Some(args)) => restore(&mut libxl, args),
         _ => Err(not_libxls()),
     };
@@ -81,7 +89,7 @@ fn not_libxls() -> Error {
     Error::State("the arguments are not those of libxl".into())
 }
 
-fn save(libxl: &mut Libxl, args: &[i64], limits: Limits) -> Result<(), Error> {
+fn save(libxl: &mut Libxl, args: &[i64], extra: &ExtraOptions) -> Result<(), Error> {
     libxl.log(level::DEBUG, "starting save");
     let &[stream, _, domid, flags, callbacks, kind] = args else { return Err(not_libxls()) };
     if kind != PLAIN {
@@ -89,9 +97,17 @@ fn save(libxl: &mut Libxl, args: &[i64], limits: Limits) -> Result<(), Error> {
     }
     let stream = stream_fd(stream)?;
     stop_writing_on_sigterm(&stream)?;
-    let options = SaveOptions { domid: domain(domid)?, live: flags & LIVE != 0, verify: flags & DEBUG != 0, limits };
+    let options = SaveOptions {
+        domid: domain(domid)?,
+        live: flags & LIVE != 0,
+        verify: flags & DEBUG != 0,
+        omit_zeros: extra.omit_zeros,
+        limits: extra.limits(),
+    };
     let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
-    migrate::save(&open_xen_and_nothing_more()?, stream.as_fd(), options, &mut control)
+    let xc = open_xen_and_nothing_more()?;
+    xc.leave_mapped(LEFT_MAPPED);
+    migrate::save(&xc, stream.as_fd(), options, &mut control)
 }
 
 fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
@@ -126,7 +142,13 @@ fn restore_stream(
     }
     let stream = stream_fd(stream)?;
     let mut control = RestoreCallbacks { libxl, wanted: callbacks };
-    migrate::restore(&open_xen_and_nothing_more()?, stream.as_fd(), options()?, &mut control)
+    let (xc, options) = (open_xen_and_nothing_more()?, options()?);
+    let domain = xc.domain(options.domid).map_err(|error| Error::Hypervisor { what: "finding the domain", error })?;
+    // The page tables of a PV guest are pinned at the end: nothing of it may be mapped then.
+    if domain.is_some_and(|domain| domain.flags.contains(DomainFlags::HVM)) {
+        xc.leave_mapped(LEFT_MAPPED);
+    }
+    migrate::restore(&xc, stream.as_fd(), options, &mut control)
 }
 
 /// From here on nothing else can be opened: the stream's first byte is not read yet.

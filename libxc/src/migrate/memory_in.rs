@@ -53,7 +53,7 @@ impl Guest<'_> {
         verify: bool,
     ) -> Result<Vec<u64>> {
         self.populate(xc, domid, record)?;
-        let entries: Vec<PfnEntry> = record.entries.iter().filter(|e| e.kind.has_data()).copied().collect();
+        let entries: Vec<PfnEntry> = record.entries.iter().filter(|e| e.kind.is_populated()).copied().collect();
         let mut differing = Vec::new();
         for entries in entries.chunks(MAPPED_AT_ONCE) {
             let frames = entries.iter().map(|e| self.frame(e.pfn.0)).collect::<Result<Vec<_>>>()?;
@@ -87,21 +87,26 @@ impl Guest<'_> {
         }
     }
 
-    /// Ordinary pages go straight from the stream into the guest, as many at once as lie together.
+    /// Ordinary pages go straight from the stream into the guest, as many at once as lie together. A page without content
+    /// becomes one of zeros: Xen gives pages as they are.
     fn fill(&mut self, entries: &[PfnEntry], map: &ForeignMap<'_>, from: &mut File) -> Result<()> {
         let mut offset = 0;
-        for run in entries.chunk_by(|a, b| a.kind == PageType::Normal && b.kind == PageType::Normal) {
-            match run {
-                [PfnEntry { pfn, kind: PageType::Table { level, .. } }] => {
-                    let table = self.incoming(pfn.0, *level, from)?;
+        for run in entries.chunk_by(|a, b| a.kind == b.kind && !matches!(a.kind, PageType::Table { .. })) {
+            let size = run.len() * PAGE_SIZE;
+            match run[0] {
+                PfnEntry { pfn, kind: PageType::Table { level, .. } } => {
+                    let table = self.incoming(pfn.0, level, from)?;
                     map.write(offset, &table[..]).during("writing a page table of the guest")?;
                 }
+                PfnEntry { kind: PageType::AllocateOnly, .. } => {
+                    map.zero(offset, size).during("clearing the guest's memory")?;
+                }
                 _ => {
-                    let read = read_into(from.as_fd(), map, offset, run.len() * PAGE_SIZE);
+                    let read = read_into(from.as_fd(), map, offset, size);
                     read.during("reading the guest's memory from the stream")?;
                 }
             }
-            offset += run.len() * PAGE_SIZE;
+            offset += size;
         }
         Ok(())
     }
@@ -117,6 +122,7 @@ impl Guest<'_> {
         for (index, entry) in entries.iter().enumerate() {
             let sent = match entry.kind {
                 PageType::Table { level, .. } => self.incoming(entry.pfn.0, level, from)?,
+                PageType::AllocateOnly => Box::new([0; PAGE_SIZE]),
                 _ => page_of(from)?,
             };
             map.read(index * PAGE_SIZE, &mut found).during("reading the guest's memory")?;

@@ -34,6 +34,8 @@ pub(super) struct MemoryOut<'a> {
     deferred: Vec<u64>,
     /// How fast to send, and since when.
     pace: Option<(Pace, Instant)>,
+    /// Pages of zeros are told as such, without their content.
+    omit_zeros: bool,
 }
 
 /// Records that are ready but for their pages.
@@ -45,9 +47,9 @@ struct Batch {
 }
 
 impl<'a> MemoryOut<'a> {
-    pub(super) fn new(xc: &'a Xc, domid: DomId, out: BorrowedFd<'a>) -> Result<MemoryOut<'a>> {
+    pub(super) fn new(xc: &'a Xc, domid: DomId, out: BorrowedFd<'a>, omit_zeros: bool) -> Result<MemoryOut<'a>> {
         let type_buffer = xc.page_type_buffer().during("making room for page types")?;
-        Ok(MemoryOut { xc, domid, out, type_buffer, deferred: Vec::new(), pace: None })
+        Ok(MemoryOut { xc, domid, out, type_buffer, deferred: Vec::new(), pace: None, omit_zeros })
     }
 
     /// From here on keeps to so many bytes a second; `None`: as fast as it can.
@@ -64,18 +66,35 @@ impl<'a> MemoryOut<'a> {
         what: &str,
         control: &mut dyn SaveControl,
     ) -> Result<()> {
+        self.send_until(guest, pages, u64::MAX, total, what, control)
+    }
+
+    /// Sends these pages until so many with content have been among them: the rest are absent.
+    pub(super) fn send_until(
+        &mut self,
+        guest: &dyn GuestFrames,
+        pages: impl Iterator<Item = u64>,
+        present: u64,
+        total: u64,
+        what: &str,
+        control: &mut dyn SaveControl,
+    ) -> Result<()> {
         let mut pages = pages.peekable();
         let mut batch = Batch::default();
-        let mut done = 0;
+        let (mut done, mut found) = (0, 0);
         let (pages_at_once, records_at_once) = match self.pace {
             Some(_) => (Pace::PAGES, 1),
             None => (BATCH_MAX, RECORDS_AT_ONCE),
         };
-        while pages.peek().is_some() {
+        let mut more = pages.peek().is_some();
+        while more {
             let pfns: Vec<u64> = pages.by_ref().take(pages_at_once).collect();
+            let had = batch.frames.len();
             self.add(guest, &pfns, &mut batch)?;
+            found += (batch.frames.len() - had) as u64;
             done += pfns.len() as u64;
-            if batch.records.len() == records_at_once || pages.peek().is_none() {
+            more = found < present && pages.peek().is_some();
+            if batch.records.len() == records_at_once || !more {
                 let sent = batch.frames.len();
                 self.write(guest, std::mem::take(&mut batch))?;
                 control.progress(what, done.min(total), total);
@@ -125,7 +144,7 @@ impl<'a> MemoryOut<'a> {
             }
         };
         let contents = match &map {
-            Some(map) => contents(guest, &mut batch.records, map, &mut self.deferred)?,
+            Some(map) => contents(guest, &mut batch.records, map, &mut self.deferred, self.omit_zeros)?,
             None => batch.records.iter().map(|_| Vec::new()).collect(),
         };
         let heads = batch.records.iter().map(record_head).collect::<Result<Vec<_>>>()?;
@@ -168,12 +187,13 @@ impl Content {
 }
 
 /// The content of each record's pages, which lie one after the other in the mapping. A page table that cannot be sent
-/// now becomes an absent page, to be sent later.
+/// now becomes an absent page, to be sent later; a page of zeros, where those are to be omitted, one without content.
 fn contents(
     guest: &dyn GuestFrames,
     records: &mut [PageData],
     map: &ForeignMap<'_>,
     deferred: &mut Vec<u64>,
+    omit_zeros: bool,
 ) -> Result<Vec<Vec<Content>>> {
     let mut offset = 0;
     let mut all = Vec::with_capacity(records.len());
@@ -191,6 +211,7 @@ fn contents(
                         deferred.push(entry.pfn.0);
                     }
                 }
+                _ if omit_zeros && is_zero(map, offset)? => entry.kind = PageType::AllocateOnly,
                 (_, Some(Content::Mapped { offset: start, len })) if *start + *len == offset => *len += PAGE_SIZE,
                 _ => contents.push(Content::Mapped { offset, len: PAGE_SIZE }),
             }
@@ -199,6 +220,20 @@ fn contents(
         all.push(contents);
     }
     Ok(all)
+}
+
+/// Whether a mapped page holds nothing but zeros. Most others show that in their first bytes.
+fn is_zero(map: &ForeignMap<'_>, offset: usize) -> Result<bool> {
+    const BEGINNING: usize = 64;
+    let mut page = [0; PAGE_SIZE];
+    let (beginning, rest) = page.split_at_mut(BEGINNING);
+    let reading = "reading the guest's memory";
+    map.read(offset, beginning).during(reading)?;
+    if beginning.iter().any(|&byte| byte != 0) {
+        return Ok(false);
+    }
+    map.read(offset + BEGINNING, rest).during(reading)?;
+    Ok(rest.iter().all(|&byte| byte == 0))
 }
 
 /// All of a record that comes before its pages.

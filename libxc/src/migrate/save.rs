@@ -4,7 +4,7 @@ use super::memory_out::{GuestFrames, MemoryOut};
 use super::policy::{Limits, Next, Round, Rounds};
 use super::pv::save::PvGuest;
 use super::{During, Error, Result, hvm};
-use crate::domain::{DomainFlags, ShutdownReason};
+use crate::domain::{DomainFlags, DomainInfo, ShutdownReason};
 use crate::foreign_io::{Piece, write_pieces};
 use crate::logdirty::DirtyBitmap;
 use crate::stream::x86::TscInfo;
@@ -23,6 +23,9 @@ pub struct SaveOptions {
     pub live: bool,
     /// Send all memory again at the end, for the receiver to compare.
     pub verify: bool,
+    /// Send pages of zeros without their content. Only this library's restore makes zeros of them again: another may
+    /// leave in them what was there before.
+    pub omit_zeros: bool,
     /// What copying beside the running guest has to keep to.
     pub limits: Limits,
 }
@@ -107,10 +110,8 @@ impl Save<'_> {
         if self.options.live && self.log_dirty()? {
             self.memory_live(pages)?;
         } else {
-            self.suspend()?;
-            self.control.progress("Frames", 0, pages);
-            let mut memory = MemoryOut::new(self.xc, self.options.domid, self.out)?;
-            memory.send(&self.guest, 0..pages, pages, "Frames", self.control)?;
+            let suspended = self.suspend()?;
+            self.memory_at_rest(pages, &suspended)?;
         }
         self.end_state()?;
         self.control.progress("End of stream", 0, 0);
@@ -164,11 +165,36 @@ impl Save<'_> {
         Ok(self.logging)
     }
 
+    /// All memory of the suspended guest.
+    fn memory_at_rest(&mut self, pages: u64, info: &DomainInfo) -> Result<()> {
+        let mut memory = MemoryOut::new(self.xc, self.options.domid, self.out, self.options.omit_zeros)?;
+        let present = match &self.guest {
+            Guest::Hvm => self.present_pages(info)?,
+            Guest::Pv(_) => None,
+        };
+        match present {
+            None => memory.send(&self.guest, 0..pages, pages, "Frames", self.control),
+            Some(present) => {
+                let order = likely_first(pages, present);
+                memory.send_until(&self.guest, order, present, present, "Frames", self.control)
+            }
+        }
+    }
+
+    /// How many pages of a suspended HVM or PVH guest have content, if that is certain. Each of the guest's pages has one
+    /// number in its physmap at most (Xen's p2m_add_page removes the older of two), and Xen types its own pages, which it does
+    /// not count, as absent. Paging, sharing and populate-on-demand are what makes a number without a page be one with content.
+    fn present_pages(&self, info: &DomainInfo) -> Result<Option<u64>> {
+        let pod = self.xc.pod_target(info.domid).during("asking for the guest's populate-on-demand memory")?;
+        let certain = pod.entries == 0 && info.shr_pages == 0 && info.paged_pages == 0;
+        Ok(certain.then_some(info.tot_pages))
+    }
+
     /// Round after round what the running guest wrote, until little is left; then that, with the guest suspended.
     fn memory_live(&mut self, pages: u64) -> Result<()> {
         let domid = self.options.domid;
         let mut dirty = DirtyBitmap::full(self.xc, pages).during("making room for the log of written pages")?;
-        let mut memory = MemoryOut::new(self.xc, domid, self.out)?;
+        let mut memory = MemoryOut::new(self.xc, domid, self.out, self.options.omit_zeros)?;
         memory.set_bandwidth(self.options.limits.bandwidth);
         let mut rounds = Rounds::new(self.options.limits);
         let mut to_send = pages;
@@ -212,24 +238,22 @@ impl Save<'_> {
     }
 
     /// Suspends the guest and makes sure of it.
-    fn suspend(&mut self) -> Result<()> {
+    fn suspend(&mut self) -> Result<DomainInfo> {
         self.control.suspend()?;
         let domid = self.options.domid;
+        let wrong = |what: String| Error::State(format!("domain {domid} {what}"));
         let info = self.xc.domain(domid).during("looking at the suspended domain")?;
-        let wrong = match info.map(|i| i.shutdown_reason) {
-            Some(Some(ShutdownReason::Suspend)) => None,
-            Some(Some(other)) => Some(format!("has shut down instead of suspending ({other:?})")),
-            Some(None) => Some("still runs: it has not been suspended".into()),
-            None => Some("went away while it was being suspended".into()),
-        };
-        if let Some(wrong) = wrong {
-            return Err(Error::State(format!("domain {domid} {wrong}")));
+        let info = info.ok_or_else(|| wrong("went away while it was being suspended".into()))?;
+        match info.shutdown_reason {
+            Some(ShutdownReason::Suspend) => {}
+            Some(other) => return Err(wrong(format!("has shut down instead of suspending ({other:?})"))),
+            None => return Err(wrong("still runs: it has not been suspended".into())),
         }
         if let Guest::Pv(pv) = &mut self.guest {
             pv.set_suspended();
         }
         self.control.progress("Domain now suspended", 0, 0);
-        Ok(())
+        Ok(info)
     }
 
     /// The processors and what else stands still once the guest does.
@@ -248,5 +272,38 @@ impl Save<'_> {
     fn record(&mut self, kind: RecordType, body: &[u8]) -> Result<()> {
         let bytes = record::encode(kind, body)?;
         write_pieces(self.out, &[Piece::Own(&bytes)]).during("writing the stream")
+    }
+}
+
+/// Where the special pages, tables and firmware of HVM and PVH guests begin, which end at 4 GiB (page numbers).
+const SPECIAL: u64 = 0xfc000;
+
+/// All page numbers below `pages`, first those where a guest that has `present` pages most likely has them: from 0 up,
+/// and from the special ones up. Last comes what is between, mostly a hole of a million numbers.
+fn likely_first(pages: u64, present: u64) -> impl Iterator<Item = u64> {
+    let special = SPECIAL.min(pages);
+    let low = present.min(special);
+    (0..low).chain(special..pages).chain(low..special)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_is_looked_at_once_however_large_the_guest() {
+        for (pages, present) in
+            [(0, 0), (5, 9), (0xff000, 512), (SPECIAL, SPECIAL), (SPECIAL + 1, 3), (0x100100, 0x100000)]
+        {
+            let mut all: Vec<u64> = likely_first(pages, present).collect();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..pages), "{pages:#x} {present:#x}");
+        }
+    }
+
+    #[test]
+    fn the_hole_comes_last() {
+        let order: Vec<u64> = likely_first(0xff000, 512).collect();
+        assert_eq!((order[511], order[512], order[512 + 0x3000]), (511, SPECIAL, 512));
     }
 }

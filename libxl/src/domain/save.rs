@@ -22,7 +22,8 @@ pub struct Options {
     pub live: bool,
     /// Send all memory twice, for the receiver to compare.
     pub verify: bool,
-    /// Compress the stream ([`SaveFileHeader`](crate::stream::SaveFileHeader) has to say so).
+    /// Compress the stream ([`SaveFileHeader`](crate::stream::SaveFileHeader) has to say so), and leave zeros out of it.
+    /// Stock's save helper cannot do that.
     pub compression: Option<Compression>,
     /// Give up if it is not done within this time.
     pub time_limit: Option<Duration>,
@@ -105,16 +106,18 @@ fn stream(
     to.write_all(&record(RecordType::End)).context(write)
 }
 
-/// What the helper is told: no back channel, the domain, flags, questions, an ordinary stream; limits if there are any.
+/// What the helper is told: no back channel, the domain, flags, questions, an ordinary stream; then what stock's
+/// helper does not know. Who reads a compressed stream makes zeros of what is left out.
 fn arguments(domid: DomId, options: Options) -> Vec<String> {
     let flag = |set: bool, flag: u32| if set { flag } else { 0 };
     let flags = flag(options.live, XCFLAGS_LIVE) | flag(options.verify, XCFLAGS_DEBUG);
-    let limits = [
+    let extra = [
+        options.compression.map(|_| "--omit-zeros".into()),
         options.limits.max_downtime.map(|limit| format!("--max-downtime={}", limit.as_millis())),
         options.limits.bandwidth.map(|limit| format!("--bandwidth={limit}")),
     ];
     let stocks = ["-1".into(), domid.to_string(), flags.to_string(), CALLBACKS.to_string(), "0".into()];
-    stocks.into_iter().chain(limits.into_iter().flatten()).collect()
+    stocks.into_iter().chain(extra.into_iter().flatten()).collect()
 }
 
 /// A record without a body.
@@ -174,6 +177,8 @@ mod tests {
         let limits = Limits { max_downtime: Some(Duration::from_millis(300)), bandwidth: Some(9) };
         let limited = arguments(DomId(7), Options { limits, ..Options::default() });
         assert_eq!(limited[5..], ["--max-downtime=300", "--bandwidth=9"]);
+        let compressed = arguments(DomId(7), Options { compression: Some(Compression::Lz4), ..Options::default() });
+        assert_eq!(compressed[5..], ["--omit-zeros"]);
         assert_eq!(arguments(DomId(7), Options { live: true, verify: true, ..Options::default() })[2], "3");
     }
 }

@@ -102,22 +102,24 @@ pub fn save_helper(mut data: &[u8]) {
     }
 }
 
+/// Where streams are restored to.
+const RESTORE: RestoreOptions = RestoreOptions {
+    domid: DomId(fake_xen::DOMID),
+    store_port: EvtchnPort(1),
+    store_domain: DomId(0),
+    console_port: EvtchnPort(2),
+    console_domain: DomId(0),
+};
+
 /// A libxc stream into a domain of a Xen that is not there; the first byte chooses the domain's type and how much memory
 /// the host has.
 pub fn restore_into_memory(data: &[u8]) {
     let Some((&choice, bytes)) = data.split_first() else { return };
     let hvm = choice & 1 != 0;
     fake_xen::create(hvm, if choice & 2 != 0 { 12 } else { 4096 });
-    let options = RestoreOptions {
-        domid: DomId(fake_xen::DOMID),
-        store_port: EvtchnPort(1),
-        store_domain: DomId(0),
-        console_port: EvtchnPort(2),
-        console_domain: DomId(0),
-    };
     let mut stream = fake_xen::memory_file();
     stream.write_all(bytes).and_then(|()| stream.rewind()).expect("a file in memory");
-    let restored = restore(&Xc::open().expect("a Xen"), stream.as_fd(), options, &mut Listener);
+    let restored = restore(&Xc::open().expect("a Xen"), stream.as_fd(), RESTORE, &mut Listener);
     fake_xen::check(restored.is_ok());
     match restored {
         Ok(_) => {
@@ -132,7 +134,8 @@ pub fn restore_into_memory(data: &[u8]) {
 }
 
 /// A domain that is saved: the first byte chooses its type and whether Xen can log what it writes; then come the types of
-/// its first 32 pages, the registers of its vCPUs, and its pages, of which a guest writes whatever it likes.
+/// its first 32 pages, the registers of its vCPUs, and its pages, of which a guest writes whatever it likes. What of an HVM
+/// guest can be restored is what it was.
 pub fn save_from_memory(data: &[u8]) {
     let Some((&choice, data)) = data.split_first() else { return };
     let Some((types, data)) = data.split_at_checked(32) else { return };
@@ -145,6 +148,7 @@ pub fn save_from_memory(data: &[u8]) {
         domid: DomId(fake_xen::DOMID),
         live,
         verify: choice & 8 != 0,
+        omit_zeros: choice & 16 != 0,
         limits: Limits { max_downtime: None, bandwidth: None },
     };
     let mut stream = fake_xen::memory_file();
@@ -153,8 +157,17 @@ pub fn save_from_memory(data: &[u8]) {
     match saved {
         Ok(()) => {
             stream.rewind().expect("a file in memory");
-            let stream = io::BufReader::new(stream);
-            walk(stream, Format::Libxc, &mut |_, _| Ok(())).expect("what is saved is a good stream");
+            walk(io::BufReader::new(&stream), Format::Libxc, &mut |_, _| Ok(()))
+                .expect("what is saved is a good stream");
+            if hvm {
+                stream.rewind().expect("a file in memory");
+                let before = fake_xen::ordinary_pages();
+                fake_xen::create(hvm, fake_xen::PAGES_MAX);
+                if restore(&Xc::open().expect("a Xen"), stream.as_fd(), RESTORE, &mut Listener).is_ok() {
+                    let after = fake_xen::ordinary_pages();
+                    assert!(before.iter().all(|(frame, page)| after.get(frame) == Some(page)), "a page has changed");
+                }
+            }
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

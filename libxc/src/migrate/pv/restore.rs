@@ -257,7 +257,7 @@ impl<'a> PvGuest<'a> {
     /// The frame of a page that is not a page table: anything else would let the stream change tables unseen.
     fn ordinary(&self, what: &str, pfn: u64) -> Result<u64> {
         match self.pages.get(&pfn) {
-            Some(page) if page.kind == PageType::Normal => Ok(page.mfn),
+            Some(page) if matches!(page.kind, PageType::Normal | PageType::AllocateOnly) => Ok(page.mfn),
             Some(_) => Err(Error::State(format!("{what}: page {pfn:#x} is a page table"))),
             None => Err(Error::State(format!("{what}: page {pfn:#x} is not there"))),
         }

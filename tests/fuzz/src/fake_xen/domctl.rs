@@ -132,7 +132,7 @@ impl Fake {
     }
 
     /// What a frame is to the domain: nothing, if it is not the domain's.
-    fn page_type(&self, frame: u64) -> u64 {
+    pub(super) fn page_type(&self, frame: u64) -> u64 {
         let first = if self.hvm { 0 } else { FIRST_MFN };
         match frame.checked_sub(first) {
             Some(index) if self.frames.contains_key(&frame) => {

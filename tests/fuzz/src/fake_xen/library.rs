@@ -93,6 +93,11 @@ extern "C" fn xencall2L(_handle: *mut c_void, op: c_uint, operation: u64, arg: u
             0
         }
         (sys::__HYPERVISOR_memory_op, sys::XENMEM_maximum_gpfn) => PAGES_MAX as c_long,
+        (sys::__HYPERVISOR_memory_op, sys::XENMEM_get_pod_target) => {
+            // SAFETY: the structure of this call.
+            unsafe { (*(arg as *mut sys::xen_pod_target)).pod_entries = 0 };
+            0
+        }
         (sys::__HYPERVISOR_memory_op, sys::XENMEM_maximum_ram_page) => FIRST_MFN as c_long + PAGES_MAX as c_long,
         (sys::__HYPERVISOR_memory_op, sys::XENMEM_machphys_mfn_list) => {
             // SAFETY: the structure of this call.

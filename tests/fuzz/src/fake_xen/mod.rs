@@ -9,7 +9,7 @@ mod domctl;
 mod library;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
@@ -23,7 +23,7 @@ const FIRST_MFN: u64 = 0x1000;
 /// The frame that Xen shares with a PV domain.
 const SHARED_INFO: u64 = FIRST_MFN - 1;
 /// The most pages that the domain may have in all.
-const PAGES_MAX: usize = 4096;
+pub const PAGES_MAX: usize = 4096;
 /// The frames, of Xen's own, of its table of which page each machine frame is to its owner; and their number.
 const M2P: std::ops::Range<u64> = 0x5000_0000..0x5000_0200;
 const PAGE: usize = 4096;
@@ -113,6 +113,20 @@ pub fn create_with(hvm: bool, pages: &[u8], state: State) {
     });
 }
 
+/// The ordinary pages of the domain, by their frames.
+pub fn ordinary_pages() -> BTreeMap<u64, Box<[u8; PAGE]>> {
+    with(|fake| {
+        let ordinary = fake.frames.keys().filter(|&&frame| fake.page_type(frame) == 0);
+        ordinary
+            .map(|&frame| {
+                let mut page = Box::new([0; PAGE]);
+                fake.read(frame, &mut page);
+                (frame, page)
+            })
+            .collect()
+    })
+}
+
 /// The domain has suspended itself.
 pub fn suspend() {
     with(|fake| fake.suspended = true);
@@ -165,7 +179,7 @@ impl Fake {
         self.memory.read_exact_at(into, place as u64).expect("the memory can be read");
     }
 
-    /// `XENMEM_populate_physmap`: as many extents as there is room for.
+    /// `XENMEM_populate_physmap`: as many extents as there is room for. Nobody has cleared their pages.
     fn populate(&mut self, order: u32, extents: &mut [u64]) -> usize {
         let size = 1 << order;
         for (done, extent) in extents.iter_mut().enumerate() {
@@ -174,7 +188,10 @@ impl Fake {
             }
             // A PV domain gets machine frames, and is told them; another has its own numbers.
             let first = if self.hvm { *extent } else { FIRST_MFN + self.frames.len() as u64 };
-            (first..).take(size).for_each(|frame| self.add(frame));
+            for frame in (first..).take(size) {
+                self.add(frame);
+                self.memory.write_all_at(&[0xa5; PAGE], self.frames[&frame] as u64).expect("the memory can be written");
+            }
             *extent = first;
         }
         extents.len()
