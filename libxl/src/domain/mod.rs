@@ -31,6 +31,7 @@ pub mod suspend;
 pub mod tty;
 mod undo;
 pub mod vcpu;
+pub mod vnc;
 
 pub use create::{Options, create};
 pub use destroy::destroy;

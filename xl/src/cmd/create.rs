@@ -2,6 +2,7 @@
 
 use crate::cli::Run;
 use crate::cmd::console;
+use crate::cmd::vncviewer::Viewer;
 use crate::config::load::{self, Loaded, Options};
 use crate::config::xlconf::XlConf;
 use crate::failure::Failure;
@@ -44,12 +45,8 @@ pub(crate) struct Create {
     /// Say nothing
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// Open the VNC display
-    #[arg(short = 'V', long)]
-    vncviewer: bool,
-    /// Give the VNC password to the viewer on its standard input
-    #[arg(short = 'A', long)]
-    vncviewer_autopass: bool,
+    #[command(flatten)]
+    viewer: Viewer,
     /// Do not apply the CPU masks of xl.conf
     #[arg(short = 'i', long)]
     ignore_global_affinity_masks: bool,
@@ -78,11 +75,15 @@ impl Run for Create {
 impl Create {
     /// Creates the domain, lets it run, and sees to it that somebody watches it.
     fn create(&self, session: &Session, loaded: Loaded) -> Result<(), Failure> {
-        refuse_viewer(self.vncviewer || self.vncviewer_autopass)?;
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         let domid = birth(session, &loaded.xl_conf, loaded.config)?;
         let watching = Watching::of(self.no_monitor, self.foreground);
-        let_run(session, domid, &name, Life { paused: self.paused, console: self.console, watching })
+        let_run(
+            session,
+            domid,
+            &name,
+            Life { paused: self.paused, console: self.console, viewer: self.viewer, watching },
+        )
     }
 
     fn load(&self, session: &Session, dry_run: bool) -> Result<Loaded, Failure> {
@@ -113,6 +114,8 @@ pub(crate) struct Life {
     pub(crate) paused: bool,
     /// This terminal becomes its console.
     pub(crate) console: bool,
+    /// A viewer shows its VNC display.
+    pub(crate) viewer: Viewer,
     /// Who stays with it.
     pub(crate) watching: Watching,
 }
@@ -123,19 +126,12 @@ pub(crate) fn let_run(session: &Session, domid: DomId, name: &str, life: Life) -
     if !life.paused {
         control::unpause(&session.ctx, domid)?;
     }
+    life.viewer.start(session, domid);
     monitor::watch(session, domid, name, life.watching)?;
     if let Some(mut console) = console {
         console.wait().map_err(libxl::Error::from)?;
     }
     Ok(())
-}
-
-/// Refuses what is not built, before a domain exists.
-pub(crate) fn refuse_viewer(wanted: bool) -> Result<(), Failure> {
-    match wanted {
-        true => Err(Failure::new(1, "starting a VNC viewer (-V, -A) is not built yet: connect one by hand")),
-        false => Ok(()),
-    }
 }
 
 /// Creates the domain; until it is complete, ^C takes back what was done so far.

@@ -25,3 +25,4 @@ pub(crate) mod small_device;
 pub(crate) mod unbuilt;
 pub(crate) mod usb;
 pub(crate) mod vcpu;
+pub(crate) mod vncviewer;

@@ -1,7 +1,8 @@
 //! A guest's state: saved, restored, suspended in memory, written to a core file.
 
 use crate::cli::Run;
-use crate::cmd::create::{Life, let_run, refuse_viewer};
+use crate::cmd::create::{Life, let_run};
+use crate::cmd::vncviewer::Viewer;
 use crate::failure::Failure;
 use crate::monitor::Watching;
 use crate::output::Format;
@@ -103,12 +104,8 @@ pub(crate) struct Restore {
     /// Do not wait in the background for the death of the domain
     #[arg(short = 'e')]
     no_monitor: bool,
-    /// Open the VNC display
-    #[arg(short = 'V', long)]
-    vncviewer: bool,
-    /// Give the VNC password to the viewer on its standard input
-    #[arg(short = 'A', long)]
-    vncviewer_autopass: bool,
+    #[command(flatten)]
+    viewer: Viewer,
     /// [ConfigFile] CheckpointFile (- for standard input)
     #[arg(required = true, num_args = 1..=2, value_name = "file")]
     files: Vec<String>,
@@ -116,7 +113,6 @@ pub(crate) struct Restore {
 
 impl Run for Restore {
     fn run(self, session: &Session) -> Result<(), Failure> {
-        refuse_viewer(self.vncviewer || self.vncviewer_autopass)?;
         let (config, file) = match &self.files[..] {
             [config, file] => (Some(config.as_str()), file.as_str()),
             files => (None, files.first().map_or("", String::as_str)),
@@ -133,7 +129,12 @@ impl Run for Restore {
             autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &mut Progress::new())?
         };
         let watching = Watching::of(self.no_monitor, self.foreground);
-        let_run(session, domid, &name, Life { paused: self.paused, console: self.console, watching })
+        let_run(
+            session,
+            domid,
+            &name,
+            Life { paused: self.paused, console: self.console, viewer: self.viewer, watching },
+        )
     }
 }
 

@@ -48,15 +48,6 @@ pub(crate) fn pci_assignable_list(c: Command) -> Command {
     c.arg(flag('n', "Show the names of devices that have one").long("show-names"))
 }
 
-pub(crate) fn vncviewer(c: Command) -> Command {
-    c.arg(
-        flag('a', "Give the VNC password to the viewer on its standard input")
-            .long("autopass")
-            .visible_alias("vncviewer-autopass"),
-    )
-    .arg(required("Domain"))
-}
-
 pub(crate) fn remus(c: Command) -> Command {
     c.arg(value('i', "MS", "Checkpoint every MS milliseconds (200)"))
         .arg(flag('u', "Do not compress checkpoints"))
