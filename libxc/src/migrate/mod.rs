@@ -4,6 +4,7 @@
 //! Whoever calls decides what needs the rest of the toolstack, through [`SaveControl`] and [`RestoreControl`].
 
 mod hvm;
+mod hvm_memory;
 mod memory_in;
 mod memory_out;
 mod policy;

@@ -1,6 +1,7 @@
 //! Restoring: a stream into a domain that was made for it, empty and paused.
 
-use super::memory_in::{Guest, HvmMemory};
+use super::hvm_memory::HvmMemory;
+use super::memory_in::Guest;
 use super::pv::restore::PvGuest;
 use super::{During, Error, Result, hvm};
 use crate::cpuid::CpuPolicy;
@@ -59,7 +60,7 @@ pub fn restore(
     let info = xc.domain(options.domid).during("finding the domain")?;
     let info = info.ok_or_else(|| Error::State(format!("domain {} does not exist", options.domid)))?;
     let guest = if info.flags.contains(DomainFlags::HVM) {
-        Guest::Hvm(HvmMemory::default())
+        Guest::Hvm(HvmMemory::of(&info))
     } else {
         Guest::Pv(Box::new(PvGuest::empty(xc, &info)?))
     };
@@ -237,7 +238,11 @@ impl Restore<'_> {
         let (xc, RestoreOptions { domid, store_domain, console_domain, .. }) = (self.xc, self.options);
         match &mut self.guest {
             Guest::Pv(pv) => self.restored = pv.complete(&self.options)?,
-            Guest::Hvm(_) => {
+            Guest::Hvm(memory) => {
+                if memory.gigapages() > 0 {
+                    self.control.progress(&format!("Extents of 1 GiB: {}", memory.gigapages()));
+                    memory.take_back(xc, domid)?;
+                }
                 let (store, console) = (self.options.store_port, self.options.console_port);
                 xc.set_hvm_param(domid, HvmParam::StoreEvtchn, store.0.into()).during("setting xenstore's port")?;
                 xc.set_hvm_param(domid, HvmParam::ConsoleEvtchn, console.0.into())

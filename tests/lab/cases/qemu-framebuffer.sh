@@ -1,5 +1,5 @@
 # A framebuffer and its keyboard, which QEMU serves: QEMU is called as by stock xl, the nodes are the same, a guest's
-# drivers connect, and its VNC server answers, with the password that was set.
+# drivers connect, and its VNC server answers, with the password that was set; either xl calls a viewer alike.
 #: timeout = 200
 . /lab/lib.sh
 
@@ -86,6 +86,42 @@ sed 's/"other"/"taken"/' other.cfg > taken.cfg
 cat err
 grep -q 'Address already in use' err
 run xl destroy other
+nothing_left before
+
+# A viewer that writes down how it is called, and what it may read.
+cat > viewer << 'END'
+#!/bin/sh
+echo "$@" > seen
+case "$*" in *autopass) cat >> seen ;; esac
+END
+chmod +x viewer
+export VNCVIEWER=$PWD/viewer
+for program in stockxl xl; do
+    other > layout.cfg
+    rm -f seen
+    run $program create -V -q -e -p layout.cfg
+    wait_for 20 [ -s seen ]
+    cat seen > $program.seen
+    for node in "" "vnc-pass secret" "vnc-port 80"; do
+        [ -z "$node" ] || xenstore-write "/local/domain/$(xl domid layout)/console/${node% *}" "${node#* }"
+        for option in "" -a; do
+            $program vncviewer $option layout
+            cat seen >> $program.seen
+        done
+    done
+    run xl destroy layout
+done
+sed -i 's/127.0.0.1:-5820/127.0.0.1::80/' stockxl.seen # a port of no display
+same "calls of a viewer" stockxl.seen xl.seen
+cat xl.seen
+tiny_pv layout > layout.cfg
+run xl create -q -e -p layout.cfg
+for program in stockxl xl; do
+    status_is 1 $program vncviewer layout
+done
+VNCVIEWER=/nonexistent status_is 1 xl vncviewer layout
+run xl destroy layout
+unset VNCVIEWER
 nothing_left before
 
 # This QEMU may have no cipher for passwords; stock xl does not say so.

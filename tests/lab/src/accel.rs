@@ -57,7 +57,7 @@ fn kvm_runs_xen(workspace: &Workspace, image: &Image) -> Result<bool> {
     let dir = workspace.cache().join("probe");
     let directories = Directories { share: dir.join("share"), stage: None, console: dir.join("console.log") };
     crate::session::write_main(&directories.share, PROBE)?;
-    let mut machine = Machine::boot(&Profile::default(), Accelerator::Kvm, image, &directories, PROBE_LIMIT)?;
+    let mut machine = Machine::boot(&Profile::default(), Accelerator::Kvm, image, &directories, None, PROBE_LIMIT)?;
     loop {
         match machine.next() {
             Said::Event(word, status) if word == "exit" => return Ok(status == "0"),

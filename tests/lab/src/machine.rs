@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -36,27 +37,48 @@ pub(crate) enum Said {
     TimedOut,
 }
 
+/// A network card with its wire to another machine.
+pub(crate) struct Link {
+    /// Tells it from the card of the other machine.
+    pub number: u8,
+    /// This machine's end.
+    pub wire: OwnedFd,
+}
+
+impl Link {
+    /// The wire is QEMU's standard input.
+    fn arguments(&self) -> [String; 4] {
+        let card = format!("virtio-net-pci,netdev=link,mac=52:54:00:00:00:{:02x}", self.number);
+        ["-netdev".into(), "socket,id=link,fd=0".into(), "-device".into(), card]
+    }
+}
+
 /// A running machine; dropping it ends QEMU.
 pub(crate) struct Machine {
     qemu: Child,
     lines: Receiver<String>,
     deadline: Instant,
+    /// The machine at the other end of its network, which ends with this one.
+    _second: Option<Box<Machine>>,
 }
 
 impl Machine {
-    /// Boots `profile`; `limit` is the longest time that it may live.
+    /// Boots `profile`; `limit` is the longest time that it may live. `link` connects it to another.
     pub(crate) fn boot(
         profile: &Profile,
         accelerator: Accelerator,
         image: &Image,
         directories: &Directories,
+        link: Option<Link>,
         limit: Duration,
     ) -> Result<Self> {
         let errors = directories.console.with_extension("qemu");
+        let network = link.iter().flat_map(Link::arguments);
         let mut qemu = qemu()
             .args(machine_arguments(profile, accelerator, image))
             .args(channel_arguments(directories))
-            .stdin(Stdio::null())
+            .args(network)
+            .stdin(link.map_or_else(Stdio::null, |link| link.wire.into()))
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&errors)?)
             .spawn()
@@ -74,7 +96,12 @@ impl Machine {
                 }
             }
         });
-        Ok(Self { qemu, lines, deadline: Instant::now() + limit })
+        Ok(Self { qemu, lines, deadline: Instant::now() + limit, _second: None })
+    }
+
+    /// Lets `second` live as long as this one.
+    pub(crate) fn keep(&mut self, second: Machine) {
+        self._second = Some(Box::new(second));
     }
 
     /// Waits for the next thing that the machine says.

@@ -25,6 +25,8 @@ pub(crate) struct Profile {
     pub extra_nic: bool,
     /// A USB mouse, which can be given to a guest.
     pub usb: bool,
+    /// A second host of the same shape, and a network between the two (tests/lab/share/two-hosts.sh).
+    pub second_host: bool,
     /// More of Xen's command line.
     pub xen: String,
     /// More of dom0's kernel command line.
@@ -43,6 +45,7 @@ impl Default for Profile {
             iommu: false,
             extra_nic: false,
             usb: false,
+            second_host: false,
             xen: String::new(),
             linux: String::new(),
             deterministic: false,

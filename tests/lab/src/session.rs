@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::MachineOptions;
 use crate::accel::Accelerator;
 use crate::image::Image;
-use crate::machine::{Directories, Machine, Said};
+use crate::machine::{Directories, Link, Machine, Said};
 use crate::process::last_lines;
 use crate::profile::Profile;
 use crate::stage::Build;
@@ -64,7 +65,10 @@ impl<'a> Lab<'a> {
     pub(crate) fn directories(&self, name: &str) -> Result<Directories> {
         let runs = self.workspace.cache().join("run");
         remove_runs_of_ended_processes(&runs)?;
-        let dir = runs.join(format!("{}-{name}", std::process::id()));
+        self.directories_in(&runs.join(format!("{}-{name}", std::process::id())))
+    }
+
+    fn directories_in(&self, dir: &Path) -> Result<Directories> {
         let share = dir.join("share");
         fs::create_dir_all(&share).with_context(|| format!("making {}", share.display()))?;
         let stage = match self.program {
@@ -79,10 +83,31 @@ impl<'a> Lab<'a> {
     }
 
     /// Boots `profile` with the main program of `directories` and waits until dom0 is ready for it; from then on the
-    /// machine may live for `limit`.
+    /// machine may live for `limit`. Where the profile has a second host, that is booted first, and ends with this one.
     pub(crate) fn boot(&self, profile: &Profile, directories: &Directories, limit: Duration) -> Result<Machine> {
+        if !profile.second_host {
+            return self.boot_one(profile, directories, None, limit);
+        }
+        let dir = directories.share.parent().context("the share is in a directory")?.join("second");
+        let of_second = self.directories_in(&dir)?;
+        copy_files(&self.workspace.lab().join("share"), &of_second.share)?;
+        write_main(&of_second.share, "#!/bin/sh\nexec bash /lab/second-host\n")?;
+        let (near, far) = UnixStream::pair().context("a wire for the network")?;
+        let second = self.boot_one(profile, &of_second, Some(Link { number: 2, wire: far.into() }), limit)?;
+        let mut machine = self.boot_one(profile, directories, Some(Link { number: 1, wire: near.into() }), limit)?;
+        machine.keep(second);
+        Ok(machine)
+    }
+
+    fn boot_one(
+        &self,
+        profile: &Profile,
+        directories: &Directories,
+        link: Option<Link>,
+        limit: Duration,
+    ) -> Result<Machine> {
         let accelerator = self.accelerator(profile)?;
-        let mut machine = Machine::boot(profile, accelerator, &self.image, directories, BOOT_LIMIT)?;
+        let mut machine = Machine::boot(profile, accelerator, &self.image, directories, link, BOOT_LIMIT)?;
         loop {
             match machine.next() {
                 Said::Event(word, _) if word == "booted" => break,

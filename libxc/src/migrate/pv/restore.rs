@@ -6,7 +6,7 @@ use super::{During, Error, Result, require_64_bit};
 use crate::domain::DomainInfo;
 use crate::foreign::Protection;
 use crate::memory::MemFlags;
-use crate::migrate::memory_in::{SUPERPAGE_ORDER, Wanted};
+use crate::migrate::hvm_memory::{SUPERPAGE_ORDER, Wanted};
 use crate::migrate::restore::{RestoreOptions, Restored};
 use crate::pv::{shared_info, start_info};
 use crate::stream::pv::{P2mFrames, PvInfo, VcpuState};

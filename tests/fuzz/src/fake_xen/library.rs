@@ -1,6 +1,6 @@
 //! The functions of libxencall and libxenforeignmemory.
 
-use super::{DOMID, FIRST_MFN, M2P, PAGE, PAGES_MAX, with};
+use super::{DOMID, FIRST_MFN, M2P, PAGE, PAGES_MAX, RING, with};
 use libxc::DomId;
 use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::os::fd::AsRawFd;
@@ -89,7 +89,7 @@ extern "C" fn xencall2L(_handle: *mut c_void, op: c_uint, operation: u64, arg: u
         }
         (sys::__HYPERVISOR_hvm_op, sys::HVMOP_get_param) => {
             // SAFETY: the structure of this call.
-            unsafe { (*(arg as *mut sys::xen_hvm_param)).value = 1 };
+            unsafe { (*(arg as *mut sys::xen_hvm_param)).value = RING };
             0
         }
         (sys::__HYPERVISOR_memory_op, sys::XENMEM_maximum_gpfn) => PAGES_MAX as c_long,

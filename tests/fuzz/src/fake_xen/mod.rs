@@ -22,6 +22,8 @@ const VCPUS: u32 = 2;
 const FIRST_MFN: u64 = 0x1000;
 /// The frame that Xen shares with a PV domain.
 const SHARED_INFO: u64 = FIRST_MFN - 1;
+/// The page that an HVM domain has for all its rings.
+const RING: u64 = 1;
 /// The most pages that the domain may have in all.
 pub const PAGES_MAX: usize = 4096;
 /// The frames, of Xen's own, of its table of which page each machine frame is to its owner; and their number.
@@ -113,10 +115,10 @@ pub fn create_with(hvm: bool, pages: &[u8], state: State) {
     });
 }
 
-/// The ordinary pages of the domain, by their frames.
+/// The ordinary pages of the domain, by their frames, but for that of its rings: a restore clears those.
 pub fn ordinary_pages() -> BTreeMap<u64, Box<[u8; PAGE]>> {
     with(|fake| {
-        let ordinary = fake.frames.keys().filter(|&&frame| fake.page_type(frame) == 0);
+        let ordinary = fake.frames.keys().filter(|&&frame| fake.page_type(frame) == 0 && frame != RING);
         ordinary
             .map(|&frame| {
                 let mut page = Box::new([0; PAGE]);
