@@ -106,18 +106,26 @@ pub(crate) fn hand_over(line: &mut Line<'_>, guest: &mut dyn Leaving) -> std::re
         return Err(stays(guest, e));
     }
     say(format_args!("migration sender: Giving target permission to start."));
-    // The point of no return: once this may have been read, the guest is the receiver's.
-    let status = line.send(GO).and_then(|()| line.expect(REPORT)).and_then(|()| line.byte()).map_err(undecided)?;
+    // The point of no return: once all of this may have been read, the guest is the receiver's.
+    if let Err(e) = line.send(GO) {
+        return Err(comes_back(guest, e));
+    }
+    let status = line.expect(REPORT).and_then(|()| line.byte()).map_err(undecided)?;
     if status != 0 {
         line.expect(GO).map_err(undecided)?;
         let failed = Error::fail(format!("the other host could not start it (status {status}: see its messages)"));
-        let renamed = guest.rename_back();
-        return Err(stays(guest, renamed.err().into_iter().fold(failed, |failed, e| failed.note(e.to_string()))));
+        return Err(comes_back(guest, failed));
     }
     say(format_args!("migration sender: Target reports successful startup."));
     guest.destroy()?;
     say(format_args!("Migration successful."));
     Ok(())
+}
+
+/// The guest, already renamed, is the sender's again, or still.
+fn comes_back(guest: &mut dyn Leaving, error: Error) -> Failure {
+    let renamed = guest.rename_back();
+    stays(guest, renamed.err().into_iter().fold(error, |error, e| error.note(e.to_string())))
 }
 
 /// The guest is still the sender's, and goes on there.
@@ -305,6 +313,16 @@ mod tests {
                 assert!(there.gone && !here.away, "{forth} {back}: a copy is left");
             }
         }
+    }
+
+    #[test]
+    fn a_sender_that_cannot_say_go_has_its_guest_back() {
+        let ((from, mut receiver), (gone, to)) = (ends(), ends());
+        receiver.write_all(READY).unwrap();
+        drop(gone);
+        let mut here = Guest::default();
+        assert!(on_a_line(from, to, |line| hand_over(line, &mut here)).is_err());
+        assert_eq!(here, Guest { running: true, ..Guest::default() });
     }
 
     #[test]
