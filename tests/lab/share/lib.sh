@@ -81,6 +81,42 @@ linux() {
     printf 'extra = "console=hvc0 rdinit=/init quiet"\n'
 }
 
+# holder NAME pv|pvh: a Linux guest that holds a pattern in its memory and has two CPUs, and says so.
+holder() {
+    linux "$1" "$2" | sed -e 's/^vcpus = 1/vcpus = 2/' -e "s/ quiet/ quiet pattern=$pattern/"
+}
+pattern=1000000 # 7 MB
+
+# still_holds NAME TICK: after TICK it says again what it has said before.
+still_holds() {
+    wait_for 60 said_after "$2" "/var/log/xen/console/guest-$1.log" "holds $(seq $pattern | md5sum | cut -c 1-32), CPUs 0-1"
+    echo "$1 holds its pattern, and has its CPUs"
+}
+
+# said_after TICK LOG LINE
+said_after() {
+    awk -v after="$1" -v line="$3" '{ sub("\r$", "") } $1 == "tick" { tick = $2 } tick > after && $0 == line { found = 1 }
+        END { exit !found }' "$2"
+}
+
+# killed_midway: makes `midway`, which passes a stream on and kills the save helper once 20 MB have gone by:
+# sh midway save|restore KILL|TERM
+killed_midway() {
+    cat > midway << 'END'
+head -c 20000000
+kill -"$2" $(pgrep -f "libxl-save-helper --$1-domain")
+cat
+END
+}
+
+# hog MIB: a guest that leaves so much of the host's memory free.
+hog() {
+    local free
+    free=$(stockxl info | awk '$1 == "free_memory" { print $3 }')
+    tiny_pvh hog | sed "s/^memory = .*/memory = $((free - $1))/" > hog.cfg
+    stockxl create -q -p hog.cfg
+}
+
 # image FILE: a disk image of 4 MiB whose first MiB is random.
 image() {
     truncate -s 4M "$1"
@@ -175,6 +211,12 @@ xenstore_of() {
             -e "s#([nrwb])$domid([,)])#\1DOMID\2#g" \
             -e 's#[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}#UUID#g' \
             -e 's#(start_time|ring-ref|port|tty|event-channel) = "[^"]+"#\1 = "VARIES"#' | sort
+}
+
+# moved_xenstore_of DOMID: the same without what a restored or migrated guest has no more: how it was booted (PV), and
+# what its kernel once said that it can do.
+moved_xenstore_of() {
+    xenstore_of "$1" | grep -v -E -e '^/vm/UUID/image/(cmdline|kernel|ramdisk) ' -e '/control/feature-(poweroff|reboot|suspend) '
 }
 
 # userdata_of DOMID: the stored configuration with one key a line, sorted, UUIDs replaced.
