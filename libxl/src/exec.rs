@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline, Source, Woken};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::io;
@@ -98,9 +98,16 @@ impl Program {
         // Only where needed: without it the child starts by vfork.
         if !self.passed.is_empty() {
             let numbers: Vec<i32> = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
-            // SAFETY: between fork and exec it only calls fcntl, which is async-signal-safe, and
+            // What this process waits for ([`event::Signals`]) is for that program to die of.
+            let signals = SigSet::all();
+            // SAFETY: between fork and exec it only calls pthread_sigmask and fcntl, which are async-signal-safe, and
             // allocates nothing: the numbers were collected before.
-            unsafe { self.command.pre_exec(move || numbers.iter().try_for_each(|fd| inherit(*fd))) };
+            unsafe {
+                self.command.pre_exec(move || {
+                    signals.thread_unblock()?;
+                    numbers.iter().try_for_each(|fd| inherit(*fd))
+                });
+            }
         }
         let inner = self.command.spawn().with_context(|| format!("starting {}", self.name))?;
         let pidfd = pidfd_open(inner.id()).with_context(|| format!("watching {}", self.name))?;
@@ -307,6 +314,15 @@ mod tests {
         written.write_all(b"x").unwrap();
         let script = format!("test -e /proc/self/fd/{number} && ! test -e /proc/self/fd/{hidden_number}");
         sh(&script).pass_fd(read.into()).spawn().unwrap().wait_success(&ctx(), long()).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_is_given_descriptors_can_be_told_to_end() {
+        let _waited_for = event::Signals::new(&[Signal::SIGTERM]).unwrap();
+        let child = sh("exec sleep 1000").pass_fd(File::open("/dev/null").unwrap().into()).spawn().unwrap();
+        child.signal(Signal::SIGTERM).unwrap();
+        let error = child.wait_success(&ctx(), long()).unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::TimedOut, "{error}");
     }
 
     #[test]
