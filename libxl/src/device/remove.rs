@@ -79,20 +79,23 @@ impl Remove {
             return Ok(());
         }
         let backend = device.backend_path();
-        let exists = ctx.xs()?.transaction(|t| {
+        let is_served = ctx.xs()?.transaction(|t| {
             if self.force == Force::Always {
                 t.remove(&device.frontend_path())?;
             }
             let Some(state) = t.read_optional(&format!("{backend}/state"))? else { return Ok(false) };
+            let state = XenbusState::parse(&state);
             let mut batch = Batch::new();
             batch.write(&format!("{backend}/online"), "0");
-            if XenbusState::parse(&state) != XenbusState::Closed {
+            if state != XenbusState::Closed {
                 batch.write(&format!("{backend}/state"), XenbusState::Closing.digit());
             }
             t.run(batch)?;
-            Ok(true)
+            // Where no driver has looked at it there is nobody to wait for.
+            let is_unseen = state == XenbusState::Initialising && device.backend_domid != ctx.domid;
+            Ok(!(is_unseen && self.force == Force::Always))
         })?;
-        if exists {
+        if is_served {
             let watch = ctx.xs()?.watch(&format!("{backend}/state"))?;
             self.stage = Stage::Closing(watch, Deadline::after(TIMEOUT));
         }
@@ -272,6 +275,23 @@ mod tests {
     fn a_dead_domains_qemu_is_not_waited_for() {
         let (fake, ctx, device, before) = connected(DeviceKind::Vkbd, TOOLSTACK);
         remove(&ctx, &[device], Force::Always).unwrap();
+        assert_eq!(fake.dump("/"), before);
+    }
+
+    #[test]
+    fn a_driver_domain_that_never_looked_is_not_waited_for() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Vbd, DomId(2));
+        fake.set(&format!("{}/state", device.backend_path()), b"1");
+        remove(&ctx, &[device], Force::Always).unwrap();
+        assert_eq!(fake.dump("/"), before);
+    }
+
+    /// Such a backend waits for its guest to come back, and is nobody's to close.
+    #[test]
+    fn what_its_guest_has_closed_goes_at_once() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Vbd, TOOLSTACK);
+        fake.set(&format!("{}/state", device.backend_path()), b"6");
+        remove(&ctx, &[device], Force::Never).unwrap();
         assert_eq!(fake.dump("/"), before);
     }
 
