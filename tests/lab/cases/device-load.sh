@@ -1,16 +1,34 @@
-# A disk and an interface come and go, again and again, while the guest reads and writes another disk: what either xl
-# attached the other detaches; all that was read is what was written; nothing is left.
-#: timeout = 300
+# Devices of each kind come and go while the guest reads and writes another disk: disks from a file, from a block device and
+# by QEMU, an interface on a bridge, a keyboard, a trusted platform module, a display, a sound card; in every fifth round
+# interfaces on a route and NAT too, whose scripts are slow. Now and then one xl detaches what the other attached. After
+# each round nothing of them is left; all that the guest read is what it had written. Fifty rounds, or as many as four
+# minutes have: under software emulation, where each command takes a second and more, a few.
+#: timeout = 500
 . /lab/lib.sh
-rounds=6
 
 bridge xenbr0 10.9.0.1
 image root.img
-image extra.img
-host_state > before
+# So small that the guest has done with them at once.
+truncate -s 64K extra.img device.img
+for name in first extra; do qemu-img create -q -f qcow2 $name.qcow2 64K; done
+host_state > nothing
 
+# What they are attached to: a block device, an interface with a route, a domain that serves the small ones.
+device=$(losetup -f --show device.img)
+ip link add dom0 type dummy
+ip addr add 10.9.1.1/24 dev dom0
+ip link set dom0 up
+ifconfig_for_stock
+tiny_pv server > server.cfg
+stockxl create -q -p server.cfg
+set -m # a process group of its own
+serve_small "$(stockxl domid server)" &
+serving=$!
+set +m
+
+# The guest has a disk that QEMU serves, so that there is a QEMU.
 linux busy pv | sed 's/quiet/quiet load=xvda/' > busy.cfg
-echo "disk = [\"$PWD/root.img,raw,xvda,w\"]" >> busy.cfg
+echo "disk = [\"$PWD/root.img,raw,xvda,w\", \"$PWD/first.qcow2,qcow2,xvde,w\"]" >> busy.cfg
 rm -f /var/log/xen/console/guest-busy.log
 run xl create -q busy.cfg
 wait_for 150 is_up busy
@@ -20,29 +38,100 @@ load() {
     grep -a -o '^load: [0-9]* rounds' /var/log/xen/console/guest-busy.log | tail -n 1 | grep -o '[0-9]*'
 }
 
-# uses DEVICE: whether the guest has connected to it.
-uses() {
-    [ "$(xenstore-read "/local/domain/$domid/device/$1/state")" = 4 ]
+uuid=c0ffee00-0000-4000-8000-000000000002
+# attach PROGRAM, detach PROGRAM: one device of each kind.
+attach() {
+    $1 block-attach busy "$PWD/extra.img,raw,xvdb,w"
+    $1 block-attach busy "phy:$device,xvdc,w"
+    $1 block-attach busy "$PWD/extra.qcow2,qcow2,xvdd,w"
+    $1 network-attach busy mac=00:16:3e:11:22:44 bridge=xenbr0
+    $1 vkb-attach busy backend=server backend-type=linux unique-id=keys
+    $1 vtpm-attach busy backend=server uuid=$uuid
+    $1 vdispl-attach busy backend=server connectors=left:640x480
+    $1 vsnd-attach busy "card, backend=server, short-name=card" "pcm, name=p" "stream, unique-id=s, type=c"
 }
 
-wait_for 20 load
+detach() {
+    local disk
+    for disk in xvdb xvdc xvdd; do $1 block-detach busy $disk; done
+    $1 network-detach busy 0
+    $1 vkb-detach busy 0
+    $1 vtpm-detach busy $uuid
+    $1 vdispl-detach busy 0
+    $1 vsnd-detach busy 0
+}
+
+attach_scripted() {
+    $1 network-attach busy mac=00:16:3e:11:22:45 script=vif-route ip=10.9.1.2 gatewaydev=dom0
+    $1 network-attach busy mac=00:16:3e:11:22:46 script=vif-nat ip=10.9.2.2
+}
+
+detach_scripted() {
+    $1 network-detach busy 1
+    $1 network-detach busy 2
+}
+
+# uses DEVICE...: whether the guest has connected to all of them.
+uses() {
+    local states
+    states=$(xenstore-read $(printf "/local/domain/$domid/device/%s/state " "$@"))
+    [ -z "${states//[$'\n4']/}" ]
+}
+
+# What is there now, with few processes: host_state would take longer than a round.
+devices() {
+    local name
+    for file in /proc/[0-9]*/comm; do
+        { read -r name < "$file"; } 2> /dev/null || continue # it has just ended
+        [[ $name != *qemu* ]] || echo "QEMU"
+    done
+    printf '%s\n' /sys/block/loop*/loop /sys/class/net/*
+    xenstore-ls -f | sed 's/ = .*//' | sort
+}
+
+# gone_again: waits until only the guest's own devices are there: the drivers take a moment to let an interface go.
+gone_again() {
+    local limit=$((SECONDS + 10))
+    until devices > devices.now && cmp -s devices.before devices.now; do
+        [ $SECONDS -lt $limit ] || { diff devices.before devices.now; fail "round $round: something is left"; }
+    done
+    xl list -l busy | diff configured - || fail "round $round: a device is left in the configuration"
+}
+
+stockxl sched-credit2 -d 0 -w 2560 # the guest would else have half of the CPU
+wait_for 60 load
 before_load=$(load)
-for ((round = 1; round <= rounds; round++)); do
-    # By turns.
-    if [ $((round % 2)) = 1 ]; then one=xl other=stockxl; else one=stockxl other=xl; fi
-    $one block-attach busy "$PWD/extra.img,raw,xvdb,w"
-    $one network-attach busy mac=00:16:3e:11:22:44 bridge=xenbr0
-    wait_for 20 uses vbd/51728
-    wait_for 20 uses vif/0
-    $other block-detach busy xvdb
-    $other network-detach busy 0
-    [ "$(losetup -a | wc -l)" = 1 ] || fail "round $round: a loop device is left"
-    [ -z "$(ls /sys/class/net/xenbr0/brif)" ] || fail "round $round: an interface is left"
+devices > devices.before
+xl list -l busy > configured
+began=$SECONDS scripted=0 exchanged=0
+for ((round = 1; round <= 50 && SECONDS < 220; round++)); do
+    case $((round % 10)) in
+        2) one=xl other=stockxl ;;
+        4) one=stockxl other=xl ;;
+        *) one=xl other=xl ;;
+    esac
+    [ $one = $other ] || exchanged=$((exchanged + 1))
+    attach $one
+    wait_for 30 uses vbd/51728 vbd/51744 vbd/51760 vif/0
+    if [ $((round % 5)) = 3 ]; then
+        scripted=$((scripted + 1))
+        attach_scripted $one
+        wait_for 30 uses vif/1 vif/2
+        detach_scripted $other
+    fi
+    detach $other
+    gone_again
 done
-echo "$rounds rounds in $SECONDS s; meanwhile the guest wrote and read $(($(load) - before_load)) blocks"
+echo "$((round - 1)) rounds (of 50, if the machine makes them in time) in $((SECONDS - began)) s; in $scripted of them a route" \
+    "and NAT, in $exchanged the two took turns; meanwhile the guest wrote and read $(($(load) - before_load)) blocks"
 ticks=$(last_tick busy)
-wait_for 20 ticked_beyond busy "$ticks"
+wait_for 30 ticked_beyond busy "$ticks"
 if grep -a '^load:.*\(wrong\|cannot\)' /var/log/xen/console/guest-busy.log; then fail "the guest's data are wrong"; fi
 [ "$(load)" -gt "$before_load" ] || fail "the guest does not write any more"
+stockxl sched-credit2 -d 0 -w 256
 run xl destroy busy
-nothing_left before
+stockxl destroy server
+kill -- -$serving
+ip link del dom0
+losetup -d "$device"
+nothing_left nothing
