@@ -39,7 +39,7 @@ pub fn attach_disk(ctx: &Ctx, domid: DomId, given: &DeviceDisk) -> Result<()> {
         dm::check_running(ctx, domid).with_context(step)?;
     }
     let entry = Entry { list: |config| &mut config.disks, is_same: |a, b| a.vdev == b.vdev, value: given.clone() };
-    attach(ctx, domid, nodes, entry).with_context(step)
+    attach(ctx, domid, || Ok((nodes, entry))).with_context(step).map(drop)
 }
 
 /// Gives a domain another network interface, and returns its number.
@@ -52,14 +52,14 @@ pub fn attach_nic(ctx: &Ctx, domid: DomId, given: &DeviceNic) -> Result<u32> {
     let mut decided = given.clone();
     defaults::devices::nic(&mut decided, guest, true, ctx).with_context(step)?;
     devices::check_nic(&decided, Path::new(devices::INTERFACES)).with_context(step)?;
-    let devid = number(ctx, domid, decided.devid, DeviceKind::Vif)?;
-    decided.devid = Some(devid);
-    let nodes = nic(domid, &decided, &ctx.paths.scripts).with_context(step)?;
-    // What must be the same after a reboot is stored as it was decided.
-    let value = DeviceNic { devid: Some(devid), nictype: decided.nictype, mac: decided.mac, ..given.clone() };
-    let entry = Entry { list: |config| &mut config.nics, is_same: |a, b| a.devid == b.devid, value };
-    attach(ctx, domid, nodes, entry).with_context(step)?;
-    Ok(devid)
+    let numbered = || {
+        decided.devid = Some(number(ctx, domid, decided.devid, DeviceKind::Vif)?);
+        // What must be the same after a reboot is stored as it was decided.
+        let value = DeviceNic { devid: decided.devid, nictype: decided.nictype, mac: decided.mac, ..given.clone() };
+        let entry = Entry { list: |config| &mut config.nics, is_same: |a, b| a.devid == b.devid, value };
+        Ok((nic(domid, &decided, &ctx.paths.scripts)?, entry))
+    };
+    attach(ctx, domid, numbered).with_context(step)
 }
 
 /// Gives a domain another keyboard. As in stock libxl, it is not in the stored configuration.
@@ -82,11 +82,13 @@ pub fn attach_vtpm(ctx: &Ctx, domid: DomId, given: &DeviceVtpm) -> Result<()> {
     let step = || format!("attaching a trusted platform module to domain {domid}");
     let mut decided = given.clone();
     defaults::devices::vtpm(&mut decided, ctx).with_context(step)?;
-    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vtpm)?);
-    let nodes = vtpm(domid, &decided).with_context(step)?;
-    let value = DeviceVtpm { devid: decided.devid, uuid: decided.uuid, ..given.clone() };
-    let entry = Entry { list: |config| &mut config.vtpms, is_same: |a, b| a.devid == b.devid, value };
-    attach(ctx, domid, nodes, entry).with_context(step)
+    let numbered = || {
+        decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vtpm)?);
+        let value = DeviceVtpm { devid: decided.devid, uuid: decided.uuid, ..given.clone() };
+        let entry = Entry { list: |config| &mut config.vtpms, is_same: |a, b| a.devid == b.devid, value };
+        Ok((vtpm(domid, &decided)?, entry))
+    };
+    attach(ctx, domid, numbered).with_context(step).map(drop)
 }
 
 /// Gives a domain another display.
@@ -96,12 +98,14 @@ pub fn attach_vtpm(ctx: &Ctx, domid: DomId, given: &DeviceVtpm) -> Result<()> {
 pub fn attach_vdispl(ctx: &Ctx, domid: DomId, given: &DeviceVdispl) -> Result<()> {
     let step = || format!("attaching a display to domain {domid}");
     let mut decided = given.clone();
-    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vdispl)?);
-    let value = decided.clone();
     defaults::devices::vdispl(&mut decided, ctx).with_context(step)?;
-    let nodes = vdispl(domid, &decided).with_context(step)?;
-    let entry = Entry { list: |config| &mut config.vdispls, is_same: |a, b| a.devid == b.devid, value };
-    attach(ctx, domid, nodes, entry).with_context(step)
+    let numbered = || {
+        decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vdispl)?);
+        let value = DeviceVdispl { devid: decided.devid, ..given.clone() };
+        let entry = Entry { list: |config| &mut config.vdispls, is_same: |a, b| a.devid == b.devid, value };
+        Ok((vdispl(domid, &decided)?, entry))
+    };
+    attach(ctx, domid, numbered).with_context(step).map(drop)
 }
 
 /// Gives a domain another sound card.
@@ -111,12 +115,14 @@ pub fn attach_vdispl(ctx: &Ctx, domid: DomId, given: &DeviceVdispl) -> Result<()
 pub fn attach_vsnd(ctx: &Ctx, domid: DomId, given: &DeviceVsnd) -> Result<()> {
     let step = || format!("attaching a sound card to domain {domid}");
     let mut decided = given.clone();
-    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vsnd)?);
-    let value = decided.clone();
     defaults::devices::vsnd(&mut decided, ctx).with_context(step)?;
-    let nodes = vsnd(domid, &decided).with_context(step)?;
-    let entry = Entry { list: |config| &mut config.vsnds, is_same: |a, b| a.devid == b.devid, value };
-    attach(ctx, domid, nodes, entry).with_context(step)
+    let numbered = || {
+        decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vsnd)?);
+        let value = DeviceVsnd { devid: decided.devid, ..given.clone() };
+        let entry = Entry { list: |config| &mut config.vsnds, is_same: |a, b| a.devid == b.devid, value };
+        Ok((vsnd(domid, &decided)?, entry))
+    };
+    attach(ctx, domid, numbered).with_context(step).map(drop)
 }
 
 /// Gives a domain another USB controller, and returns its number.
@@ -129,18 +135,19 @@ pub fn attach_usbctrl(ctx: &Ctx, domid: DomId, given: &DeviceUsbctrl) -> Result<
     let mut decided = given.clone();
     defaults::usb::controller(&mut decided, guest, ctx).with_context(step)?;
     check_usbctrl(&decided, guest, ctx).with_context(step)?;
-    let devid = number(ctx, domid, given.devid, DeviceKind::Vusb)?;
-    decided.devid = Some(devid);
-    let nodes = usbctrl(domid, &decided).with_context(step)?;
-    if nodes.device.backend_kind.is_served_by_qemu() && nodes.device.backend_domid == ctx.domid {
-        dm::check_running(ctx, domid).with_context(step)?;
-    }
-    let entry = Entry { list: |config| &mut config.usbctrls, is_same: |a, b| a.devid == b.devid, value: decided };
-    attach(ctx, domid, nodes, entry).with_context(step)?;
-    Ok(devid)
+    let numbered = || {
+        decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vusb)?);
+        let nodes = usbctrl(domid, &decided)?;
+        if nodes.device.backend_kind.is_served_by_qemu() && nodes.device.backend_domid == ctx.domid {
+            dm::check_running(ctx, domid)?;
+        }
+        let entry = Entry { list: |config| &mut config.usbctrls, is_same: |a, b| a.devid == b.devid, value: decided };
+        Ok((nodes, entry))
+    };
+    attach(ctx, domid, numbered).with_context(step)
 }
 
-/// The number that was given, or the next.
+/// The number that was given, or the next: nobody else takes it while the stored configuration is locked.
 fn number(ctx: &Ctx, domid: DomId, given: Option<u32>, kind: DeviceKind) -> Result<u32> {
     given.map_or_else(|| next_devid(ctx, domid, kind), Ok)
 }
@@ -181,11 +188,11 @@ impl<T: Clone> Entry<T> {
     }
 }
 
-/// Stores the device, then connects it; takes everything back if it cannot be connected.
-fn attach<T: Clone>(ctx: &Ctx, domid: DomId, nodes: Nodes, entry: Entry<T>) -> Result<()> {
-    let device = nodes.device;
+/// Stores the device that `decide` makes, then connects it, and returns its number; takes everything back if it cannot be
+/// connected.
+fn attach<T: Clone>(ctx: &Ctx, domid: DomId, decide: impl FnOnce() -> Result<(Nodes, Entry<T>)>) -> Result<u32> {
     let userdata = Userdata::of(ctx, domid)?;
-    let earlier = store(ctx, &userdata, nodes, &entry)?;
+    let Stored { device, entry, earlier } = store(ctx, &userdata, decide)?;
     let forget = || -> Result<()> {
         let _lock = userdata.lock(ctx)?;
         if ctx.xs()?.exists(&device.libxl_path())? {
@@ -196,22 +203,35 @@ fn attach<T: Clone>(ctx: &Ctx, domid: DomId, nodes: Nodes, entry: Entry<T>) -> R
         userdata.store_config(&config)
     };
     match connect(ctx, [device].into_iter()).and_then(|()| await_qemu(ctx, [device].into_iter())) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(device.devid),
         Err(e) => Err([remove(ctx, &[device], Force::Always), forget()].into_iter().fold(e, noting)),
     }
 }
 
+/// A device that is in the stored configuration and in xenstore.
+struct Stored<T> {
+    device: Device,
+    entry: Entry<T>,
+    /// The entry that it replaces.
+    earlier: Option<T>,
+}
+
 /// Writes the device to the stored configuration, then to xenstore, under the configuration's lock: what xenstore has is
-/// always stored, and of two processes that add the same device one finds that it exists. Returns the entry that it
-/// replaces.
-fn store<T: Clone>(ctx: &Ctx, userdata: &Userdata, nodes: Nodes, entry: &Entry<T>) -> Result<Option<T>> {
+/// always stored, and of two processes that add the same device one finds that it exists.
+fn store<T: Clone>(
+    ctx: &Ctx,
+    userdata: &Userdata,
+    decide: impl FnOnce() -> Result<(Nodes, Entry<T>)>,
+) -> Result<Stored<T>> {
     let _lock = userdata.lock(ctx)?;
-    refuse_existing(ctx, &nodes.device)?;
+    let (nodes, entry) = decide()?;
+    let device = nodes.device;
+    refuse_existing(ctx, &device)?;
     let mut config = userdata.config()?;
     let earlier = entry.put(&mut config);
     userdata.store_config(&config)?;
     match write_all(ctx, &[nodes]) {
-        Ok(()) => Ok(earlier),
+        Ok(()) => Ok(Stored { device, entry, earlier }),
         Err(e) => {
             entry.take_back(&mut config, earlier);
             Err(noting(e, userdata.store_config(&config)))
@@ -268,37 +288,56 @@ mod tests {
         assert_eq!(config, before);
     }
 
-    #[test]
-    fn of_several_that_add_the_same_device_the_one_that_made_it_is_stored() {
+    /// What eight processes get that attach a device at once, and what is stored then.
+    fn eight_at_once<T: Clone + Send>(
+        decide: impl Fn(&Ctx, u32) -> Result<(Nodes, Entry<T>)> + Sync,
+    ) -> (Vec<Result<Stored<T>>>, DomainConfig) {
         let (fake, mut ctx) = host(&[1]);
         let root = tempfile::tempdir().unwrap();
         ctx.paths.lib = root.path().into();
         Userdata::named(&ctx, DomId(1), Uuid::nil()).store_config(&DomainConfig::default()).unwrap();
-        let (kind, backend_domid) = (DeviceKind::Vbd, DomId(0));
-        let made = thread::scope(|scope| {
-            let adding: Vec<_> = (0..8)
+        let results = thread::scope(|scope| {
+            let attaching: Vec<_> = (0..8)
                 .map(|n| {
-                    let (fake, lib) = (fake.clone(), root.path().to_owned());
+                    let (fake, lib, decide) = (fake.clone(), root.path().to_owned(), &decide);
                     scope.spawn(move || {
                         let mut ctx = fake.ctx();
                         ctx.paths.lib = lib;
                         let userdata = Userdata::named(&ctx, DomId(1), Uuid::nil());
-                        let device = Device { domid: DomId(1), kind, devid: 51712, backend_domid, backend_kind: kind };
-                        let value = disk("xvda", &format!("/{n}"));
-                        match store(&ctx, &userdata, Nodes::new(device), &entry(value.clone())) {
-                            Ok(earlier) => Some((earlier, value)),
-                            Err(e) => {
-                                assert_eq!(e.kind(), ErrorKind::DeviceExists);
-                                None
-                            }
-                        }
+                        store(&ctx, &userdata, || decide(&ctx, n))
                     })
                 })
                 .collect();
-            adding.into_iter().filter_map(|one| one.join().unwrap()).collect::<Vec<_>>()
+            attaching.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        let [(None, value)] = &made[..] else { panic!("{made:?}") };
-        let stored = Userdata::named(&ctx, DomId(1), Uuid::nil()).config().unwrap();
-        assert_eq!(stored.disks, std::slice::from_ref(value));
+        (results, Userdata::named(&ctx, DomId(1), Uuid::nil()).config().unwrap())
+    }
+
+    fn device(kind: DeviceKind, devid: u32) -> Nodes {
+        Nodes::new(Device { domid: DomId(1), kind, devid, backend_domid: DomId(0), backend_kind: kind })
+    }
+
+    #[test]
+    fn of_several_that_add_the_same_device_the_one_that_made_it_is_stored() {
+        let (results, config) =
+            eight_at_once(|_, n| Ok((device(DeviceKind::Vbd, 51712), entry(disk("xvda", &format!("/{n}"))))));
+        let (made, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert!(refused.into_iter().all(|e| e.is_err_and(|e| e.kind() == ErrorKind::DeviceExists)));
+        let [Ok(Stored { entry, earlier: None, .. })] = &made[..] else { panic!("{} were made", made.len()) };
+        assert_eq!(config.disks, std::slice::from_ref(&entry.value));
+    }
+
+    #[test]
+    fn each_of_several_gets_a_number_of_its_own() {
+        let (results, config) = eight_at_once(|ctx, _| {
+            let devid = number(ctx, DomId(1), None, DeviceKind::Vif)?;
+            let value = DeviceNic { devid: Some(devid), ..Default::default() };
+            let entry = Entry { list: |config| &mut config.nics, is_same: |a, b| a.devid == b.devid, value };
+            Ok((device(DeviceKind::Vif, devid), entry))
+        });
+        let mut numbers: Vec<u32> = results.into_iter().map(|one| one.unwrap().device.devid).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..8).collect::<Vec<_>>());
+        assert_eq!(config.nics.len(), 8);
     }
 }
