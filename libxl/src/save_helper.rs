@@ -61,9 +61,13 @@ pub(crate) fn run(
     let mut told = Told::default();
     let talked = helper.talk(ctx, questions, deadline, &mut told);
     let ended = helper.end(ctx);
-    let outcome = told.outcome();
     // The first cause is the one to tell: what libxl failed at, what the helper failed at, how it ended.
-    talked.and(outcome).and_then(|rings| ended.map(|()| rings))
+    talked?;
+    match ended {
+        // It could not even say that it failed.
+        Err(died) if told.complete.is_none() && told.error.is_none() => Err(died),
+        ended => told.outcome().and_then(|rings| ended.map(|()| rings)),
+    }
 }
 
 struct Helper {
@@ -286,6 +290,8 @@ mod tests {
     #[test]
     fn a_helper_that_dies_or_speaks_nonsense_is_an_error() {
         let error = helper("kill -9 $$", &mut Asked::default()).unwrap_err().to_string();
+        assert!(error.contains("SIGKILL"), "{error}");
+        let error = helper("exit 0", &mut Asked::default()).unwrap_err().to_string();
         assert_eq!(error, "the save helper ended too early");
         assert!(helper("printf 'xxxxxxxxxx'", &mut Asked::default()).is_err());
         assert!(helper(&format!("printf '{COMPLETE}'; {ANSWER}; exit 3"), &mut Asked::default()).is_err());

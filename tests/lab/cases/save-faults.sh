@@ -1,5 +1,5 @@
-# What can go wrong with `xl save`: a full disk, no such place, a guest that cannot answer, ^C. Each is one clear error;
-# the guest runs on, an older file stays, nothing is left.
+# What can go wrong with `xl save`: a full disk, no such place, a guest that cannot answer, ^C, a save helper
+# that is killed. Each is one clear error; the guest runs on, an older file stays, nothing is left.
 #: timeout = 300
 . /lab/lib.sh
 
@@ -50,6 +50,14 @@ if is_ours; then
     goes_on saved "$tick"
     wait
 fi
+killed_midway
+[ -p slow ] || mkfifo slow
+for signal in KILL TERM; do
+    echo "== the save helper gets SIG$signal"
+    sh midway save $signal < slow > /dev/null &
+    survives "" xl save saved slow
+    wait
+done
 umount small
 stockxl destroy saved
 nothing_left before
