@@ -44,7 +44,9 @@ impl Argument for String {
         let length = u32::get(from)? as usize;
         let (bytes, rest) = from.split_at_checked(length)?;
         *from = rest;
-        Some(String::from_utf8_lossy(bytes.strip_suffix(&[0])?).into_owned())
+        // What is behind an earlier NUL is no part of it to C.
+        let text = bytes.strip_suffix(&[0])?.split(|&byte| byte == 0).next()?;
+        Some(String::from_utf8_lossy(text).into_owned())
     }
 }
 
@@ -165,11 +167,14 @@ pub mod level {
     pub const ERROR: u32 = 8;
 }
 
-/// Writes a message. Strings that would make it longer than its length can tell are cut.
+/// Writes a message.
+///
+/// # Errors
+/// Besides those of writing: a message of 64 KiB or more.
 pub fn send(to: &mut impl Write, message: &Message) -> io::Result<()> {
     let mut bytes = vec![0, 0];
     message.put(&mut bytes);
-    let length = u16::try_from(bytes.len() - 2).map_err(|_| io::Error::other("a message of more than 64 KiB"))?;
+    let length = u16::try_from(bytes.len() - 2).map_err(|_| io::Error::other("a message of 64 KiB or more"))?;
     bytes[..2].copy_from_slice(&length.to_ne_bytes());
     to.write_all(&bytes)?;
     to.flush()
@@ -241,6 +246,16 @@ mod tests {
         bytes.clear();
         send(&mut bytes, &Message::Log { level: 1, errno: -1, context: "x".into(), text: String::new() }).unwrap();
         assert_eq!(bytes, [21, 0, 1, 0, 1, 0, 0, 0, 255, 255, 255, 255, 2, 0, 0, 0, b'x', 0, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_text_ends_at_its_first_nul() {
+        let mut bytes = Vec::new();
+        send(&mut bytes, &Message::Log { level: 1, errno: 0, context: "xc".into(), text: "a-b".into() }).unwrap();
+        let at = bytes.len() - 3;
+        bytes[at] = 0;
+        let Some(Message::Log { text, .. }) = receive(&mut &bytes[..]).unwrap() else { panic!("another message") };
+        assert_eq!(text, "a");
     }
 
     #[test]
