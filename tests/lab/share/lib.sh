@@ -39,6 +39,12 @@ wait_for() {
     done
 }
 
+# more_rounds DONE WANTED: whether one more is to be done: none is yet, or not all are and a quarter of the case's time is
+# not over.
+more_rounds() {
+    [ "$1" = 0 ] || { [ "$1" -lt "$2" ] && [ $SECONDS -lt $((limit / 4)) ]; }
+}
+
 # same WHAT FILE FILE: shows the difference, stock's side first. The case goes on, to show all differences, and fails at
 # its end.
 differences=0

@@ -30,11 +30,13 @@ struct Deal<'a> {
     lab: &'a Lab<'a>,
     /// Cases that no machine has taken yet, long ones first.
     waiting: Mutex<Vec<&'a Case>>,
+    /// How many times as long as it says may a case take.
+    patience: u32,
     /// Numbers the machines, for the names of their directories.
     machines: AtomicU32,
 }
 
-/// Runs the cases and reports each as soon as it has ended.
+/// Runs the cases and reports each as soon as it has ended. If `long`, each may take ten times as long as it says.
 ///
 /// # Errors
 /// A machine that does not boot, a profile that cannot be read. Cases that no machine has taken by then do not run.
@@ -42,12 +44,14 @@ pub(crate) fn run<'a>(
     workspace: &'a Workspace,
     lab: &'a Lab<'a>,
     cases: Vec<&'a Case>,
+    long: bool,
     mut report: impl FnMut(Ended<'a>),
 ) -> Result<()> {
     // One machine asks what accelerates it, before several do.
     lab.accelerator(&Profile::default())?;
     let abreast = machines_abreast(&Profile::default()).min(cases.len());
-    let deal = Deal { workspace, lab, waiting: Mutex::new(cases), machines: AtomicU32::new(0) };
+    let patience = if long { 10 } else { 1 };
+    let deal = Deal { workspace, lab, waiting: Mutex::new(cases), patience, machines: AtomicU32::new(0) };
     let (sender, ended) = channel();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..abreast)
@@ -96,8 +100,9 @@ impl<'a> Deal<'a> {
         for order in 1.. {
             let Some(case) = next else { break };
             let started = Instant::now();
-            write_order(&directories.share, order, case)?;
-            let outcome = watch(machine, directories, case);
+            let limit = case.limit() * self.patience;
+            write_order(&directories.share, order, case, limit)?;
+            let outcome = watch(machine, directories, case, limit);
             let failed = matches!(outcome, Outcome::Failed(_));
             // The receiver lives as long as the machines.
             let _ = ended.send((case, outcome, started.elapsed()));
@@ -148,16 +153,16 @@ fn write_share(workspace: &Workspace, share: &Path) -> Result<()> {
 }
 
 /// Tells dom0's runner which case comes next: the file appears whole.
-fn write_order(share: &Path, order: u32, case: &Case) -> Result<()> {
+fn write_order(share: &Path, order: u32, case: &Case, limit: Duration) -> Result<()> {
     fs::copy(&case.script, share.join("cases").join(&case.stem))?;
     let draft = share.join("order");
-    fs::write(&draft, format!("{} {}\n", case.stem, case.limit().as_secs()))?;
+    fs::write(&draft, format!("{} {}\n", case.stem, limit.as_secs()))?;
     Ok(fs::rename(draft, share.join("orders").join(order.to_string()))?)
 }
 
 /// Follows one case to its end.
-fn watch(machine: &mut Machine, directories: &Directories, case: &Case) -> Outcome {
-    machine.extend(case.limit() + ALLOWANCE);
+fn watch(machine: &mut Machine, directories: &Directories, case: &Case, limit: Duration) -> Outcome {
+    machine.extend(limit + ALLOWANCE);
     loop {
         match machine.next() {
             Said::Event(word, status) if word == "end" => {

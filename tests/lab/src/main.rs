@@ -44,6 +44,9 @@ enum Command {
         /// Let stock xl stand in for this tree's: shows that the cases hold for the reference.
         #[arg(long)]
         stock: bool,
+        /// Give the cases ten times as long: those that do something again and again do it as often as they want to.
+        #[arg(long)]
+        long: bool,
     },
     /// Boot, run a shell script in dom0 as root, print what it prints and exit as it does.
     Run {
@@ -106,7 +109,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     match command {
         Command::Demo { stock } => demo::show(&workspace, program(stock)),
-        Command::Test { filter, stock } => test::run(&workspace, &filter, program(stock)),
+        Command::Test { filter, stock, long } => test::run(&workspace, &filter, program(stock), long),
         Command::Run { script, machine, timeout } => session::run_script(&workspace, &script, &machine, timeout),
         Command::Shell { machine } => shell::open(&workspace, &machine),
         Command::Bench => bench::run(&workspace),

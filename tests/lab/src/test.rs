@@ -38,8 +38,8 @@ struct Step {
     count: Option<fn(&str) -> Option<Tally>>,
 }
 
-/// Runs the steps and cases whose name contains `filter`.
-pub(crate) fn run(workspace: &Workspace, filter: &str, program: Program) -> Result<ExitCode> {
+/// Runs the steps and cases whose name contains `filter`; the cases with ten times their limits, if `long`.
+pub(crate) fn run(workspace: &Workspace, filter: &str, program: Program, long: bool) -> Result<ExitCode> {
     setup::host_packages(workspace)?; // clippy and the unit tests build libxc too
     let (mut tally, mut failed) = (Tally::default(), Vec::new());
     for step in steps().iter().filter(|s| s.name.contains(filter)) {
@@ -52,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, filter: &str, program: Program) -> Resu
     let cases = Case::all(workspace, filter)?;
     if !cases.is_empty() {
         let lab = Lab::prepare(workspace, program)?;
-        let (of_cases, failed_cases) = run_cases(workspace, &lab, &cases)?;
+        let (of_cases, failed_cases) = run_cases(workspace, &lab, &cases, long)?;
         tally.add(of_cases);
         failed.extend(failed_cases);
     }
@@ -65,9 +65,9 @@ pub(crate) fn run(workspace: &Workspace, filter: &str, program: Program) -> Resu
 
 /// Runs the cases, and those that fail once more, in boots of their own: under software emulation a guest, or Xen itself,
 /// crashes now and then without the toolstack's doing. A case that fails twice has failed. Returns their names too.
-fn run_cases(workspace: &Workspace, lab: &Lab, cases: &[Case]) -> Result<(Tally, Vec<String>)> {
+fn run_cases(workspace: &Workspace, lab: &Lab, cases: &[Case], long: bool) -> Result<(Tally, Vec<String>)> {
     let (mut tally, mut suspects) = (Tally::default(), Vec::new());
-    cases::run(workspace, lab, cases.iter().collect(), |(case, outcome, time)| {
+    cases::run(workspace, lab, cases.iter().collect(), long, |(case, outcome, time)| {
         let of_case = report(case, outcome, time);
         if of_case.failed > 0 {
             suspects.push(case);
@@ -76,7 +76,7 @@ fn run_cases(workspace: &Workspace, lab: &Lab, cases: &[Case]) -> Result<(Tally,
         }
     })?;
     let (mut unsteady, mut failed) = (Vec::new(), Vec::new());
-    cases::run(workspace, lab, suspects, |(case, outcome, time)| {
+    cases::run(workspace, lab, suspects, long, |(case, outcome, time)| {
         let of_case = report(case, outcome, time);
         let list = if of_case.failed > 0 { &mut failed } else { &mut unsteady };
         list.push(case.name.clone());
