@@ -58,6 +58,11 @@ impl HvmMemory {
         self.give(xc, domid, wanted)
     }
 
+    /// Whether the stream has named this page, so that the guest has it.
+    pub(super) fn contains(&self, frame: u64) -> bool {
+        self.named.contains(frame)
+    }
+
     /// How many extents of 1 GiB the guest was given.
     pub(super) fn gigapages(&self) -> usize {
         self.whole.len()

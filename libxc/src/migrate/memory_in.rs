@@ -33,15 +33,26 @@ impl Guest<'_> {
         from: &mut File,
         verify: bool,
     ) -> Result<Vec<u64>> {
-        self.populate(xc, domid, record)?;
+        if !verify {
+            self.populate(xc, domid, record)?;
+        }
         let entries: Vec<PfnEntry> = record.entries.iter().filter(|e| e.kind.is_populated()).copied().collect();
         let mut differing = Vec::new();
+        let mapping = "mapping the guest's memory";
         for entries in entries.chunks(MAPPED_AT_ONCE) {
-            let frames = entries.iter().map(|e| self.frame(e.pfn.0)).collect::<Result<Vec<_>>>()?;
-            let map = xc.map_foreign(domid, Protection::ReadWrite, &frames).during("mapping the guest's memory")?;
+            let frames: Vec<Option<u64>> = entries.iter().map(|e| self.frame(e.pfn.0)).collect();
+            let present: Vec<u64> = frames.iter().flatten().copied().collect();
             if verify {
-                self.compare(entries, &map, from, &mut differing)?;
+                let map = match &present[..] {
+                    [] => None,
+                    present => Some(xc.map_foreign(domid, Protection::Read, present).during(mapping)?),
+                };
+                self.compare(entries, &frames, map.as_ref(), from, &mut differing)?;
             } else {
+                if let Some(at) = frames.iter().position(Option::is_none) {
+                    return Err(Error::State(format!("page {:#x} is not there", entries[at].pfn.0)));
+                }
+                let map = xc.map_foreign(domid, Protection::ReadWrite, &present).during(mapping)?;
                 self.fill(entries, &map, from)?;
             }
         }
@@ -60,11 +71,11 @@ impl Guest<'_> {
         }
     }
 
-    /// The frame by which Xen knows a page of the guest.
-    fn frame(&self, pfn: u64) -> Result<u64> {
+    /// The frame by which Xen knows a page of the guest; `None` if the guest does not have it.
+    fn frame(&self, pfn: u64) -> Option<u64> {
         match self {
-            Guest::Hvm(_) => Ok(pfn),
-            Guest::Pv(pv) => pv.mfn(pfn).ok_or_else(|| Error::State(format!("page {pfn:#x} is not there"))),
+            Guest::Hvm(memory) => memory.contains(pfn).then_some(pfn),
+            Guest::Pv(pv) => pv.mfn(pfn),
         }
     }
 
@@ -92,22 +103,31 @@ impl Guest<'_> {
         Ok(())
     }
 
+    /// Pages that the guest does not have differ, too.
     fn compare(
-        &mut self,
+        &self,
         entries: &[PfnEntry],
-        map: &ForeignMap<'_>,
+        frames: &[Option<u64>],
+        map: Option<&ForeignMap<'_>>,
         from: &mut File,
         differing: &mut Vec<u64>,
     ) -> Result<()> {
-        let mut found = [0; PAGE_SIZE];
-        for (index, entry) in entries.iter().enumerate() {
-            let sent = match entry.kind {
-                PageType::Table { level, .. } => self.incoming(entry.pfn.0, level, from)?,
+        let (mut offset, mut found) = (0, [0; PAGE_SIZE]);
+        for (entry, frame) in entries.iter().zip(frames) {
+            let mut sent = match entry.kind {
                 PageType::AllocateOnly => Box::new([0; PAGE_SIZE]),
                 _ => page_of(from)?,
             };
-            map.read(index * PAGE_SIZE, &mut found).during("reading the guest's memory")?;
-            if *sent != found {
+            let mut is_same = frame.is_some();
+            if let (PageType::Table { level, .. }, Guest::Pv(pv)) = (entry.kind, self) {
+                is_same &= pv.localise(entry.pfn.0, level, &mut sent).is_ok();
+            }
+            if let (Some(map), Some(_)) = (map, frame) {
+                map.read(offset, &mut found).during("reading the guest's memory")?;
+                offset += PAGE_SIZE;
+                is_same &= *sent == found;
+            }
+            if !is_same {
                 differing.push(entry.pfn.0);
             }
         }

@@ -160,6 +160,11 @@ impl<'a> PvGuest<'a> {
     pub(in crate::migrate) fn incoming(&mut self, pfn: u64, level: u8, table: &mut Table) -> Result<()> {
         let named: Vec<u64> = table::frames(table).collect();
         self.populate(named.into_iter())?;
+        self.localise(pfn, level, table)
+    }
+
+    /// Gives a page table the frames of this host; refuses one that names a page which the guest does not have.
+    pub(in crate::migrate) fn localise(&self, pfn: u64, level: u8, table: &mut Table) -> Result<()> {
         table::translate(table, level, false, |pfn| self.mfn(pfn)).map_err(|bad| {
             Error::State(match bad {
                 BadEntry::Superpage(index) => {
