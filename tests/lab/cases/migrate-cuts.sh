@@ -1,7 +1,8 @@
 # A migration whose connection is cut, or whose receiver is killed, at each message of the handshake and at each boundary
 # of the streams' records, in both directions. Afterwards one guest ticks on and the other side has nothing left, or what
-# docs/migration.md says: a line for each place tells. With stock xl at one side no two copies run either.
-#: timeout = 1200
+# docs/migration.md says: a line for each place tells. With stock xl at one side no two copies run either. The boundaries
+# within the libxc stream, and stock xl, have their turn with `cargo lab test --long`.
+#: timeout = 800
 . /lab/lib.sh
 
 is_ours || skip "where it is cut stock xl leaves copies, and has no gc"
@@ -78,6 +79,9 @@ printf '%s\n' "${items[@]}" | sed '1,/libxc END/d' > last
 printf '%s\n' "libxl END" READY GO REPORT status | diff - last || fail "another protocol"
 for item in "${items[@]}"; do
     [ "$item" != GO ] || break
+    is_long || case $item in
+        "libxc image header" | "libxc domain header" | X86_* | STATIC_DATA_END | "PAGE_DATA 1" | HVM_*) continue ;;
+    esac
     ends "after $item" cut 1 "$guest"
     case $item in
         banner | "xl header") ends "after $item" kill 1 "$guest" ;;
@@ -111,19 +115,21 @@ ends "after GO back" cut 1 "$guest"
 ends "after GO back" kill 1 "$guest"
 unset AT_READY
 
-echo "== stock xl at one side"
-for pair in "xl stockxl" "stockxl xl"; do
-    read -r sender receiver <<< "$pair"
-    for place in "after libxl END" "after READY" "before GO" "before REPORT"; do
-        migrate "$place" cut "$sender" "$receiver"
-        found=$(who)
-        tell "$place" "by $sender" "$found"
-        [ "$status" = 1 ] || fail "status $status"
-        [ "$(grep -o runs <<< "$found" | wc -l)" -le 1 ] || fail "two copies run"
-        xl gc
-        go_on
+if is_long; then
+    echo "== stock xl at one side"
+    for pair in "xl stockxl" "stockxl xl"; do
+        read -r sender receiver <<< "$pair"
+        for place in "after libxl END" "after READY" "before GO" "before REPORT"; do
+            migrate "$place" cut "$sender" "$receiver"
+            found=$(who)
+            tell "$place" "by $sender" "$found"
+            [ "$status" = 1 ] || fail "status $status"
+            [ "$(grep -o runs <<< "$found" | wc -l)" -le 1 ] || fail "two copies run"
+            xl gc
+            go_on
+        done
     done
-done
+fi
 
 goes_on cut "$(last_tick cut)"
 run xl destroy cut

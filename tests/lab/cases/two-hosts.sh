@@ -91,7 +91,7 @@ here_and_there > before
 
 for kind in pvh pv; do
     echo "== $kind"
-    linux web $kind > web.cfg
+    linux web $kind | sed "s,^memory = .*,memory = 96," > web.cfg
     echo 'disk = ["/root/web.img,raw,xvda,r"]' >> web.cfg
     echo 'vif = ["mac=00:16:3e:10:09:02,bridge=xenbr0"]' >> web.cfg
     starts_here
@@ -104,7 +104,7 @@ for kind in pvh pv; do
     same "both hosts" before after
 done
 
-linux web pvh > web.cfg
+linux web pvh | sed "s,^memory = .*,memory = 96," > web.cfg
 starts_here
 stays 'ip link set "$wire" down'
 ip link set "$wire" up

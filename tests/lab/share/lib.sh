@@ -39,6 +39,11 @@ wait_for() {
     done
 }
 
+# Whether cases may take ten times as long (`cargo lab test --long`).
+is_long() {
+    [ "$patience" -gt 1 ]
+}
+
 # more_rounds DONE WANTED: whether one more is to be done: none is yet, or not all are and a quarter of the case's time is
 # not over.
 more_rounds() {

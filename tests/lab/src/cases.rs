@@ -101,7 +101,7 @@ impl<'a> Deal<'a> {
             let Some(case) = next else { break };
             let started = Instant::now();
             let limit = case.limit() * self.patience;
-            write_order(&directories.share, order, case, limit)?;
+            write_order(&directories.share, order, case, limit, self.patience)?;
             let outcome = watch(machine, directories, case, limit);
             let failed = matches!(outcome, Outcome::Failed(_));
             // The receiver lives as long as the machines.
@@ -153,10 +153,10 @@ fn write_share(workspace: &Workspace, share: &Path) -> Result<()> {
 }
 
 /// Tells dom0's runner which case comes next: the file appears whole.
-fn write_order(share: &Path, order: u32, case: &Case, limit: Duration) -> Result<()> {
+fn write_order(share: &Path, order: u32, case: &Case, limit: Duration, patience: u32) -> Result<()> {
     fs::copy(&case.script, share.join("cases").join(&case.stem))?;
     let draft = share.join("order");
-    fs::write(&draft, format!("{} {}\n", case.stem, limit.as_secs()))?;
+    fs::write(&draft, format!("{} {} {patience}\n", case.stem, limit.as_secs()))?;
     Ok(fs::rename(draft, share.join("orders").join(order.to_string()))?)
 }
 
