@@ -73,12 +73,13 @@ pub(crate) struct Migrate {
 impl Run for Migrate {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let domid = session.domain(&self.domain)?;
+        let name = info::names(&session.ctx, &[domid])?.pop().flatten().unwrap_or_default();
+        let config =
+            saved::config(session, domid, &Taken { file: self.config.as_deref(), keep_domid: self.keep_domid })?;
+        // It inherits what signals this process waits for: ^C is to end one that asks for a password.
+        let mut transport = Transport::start(&self.rune(&session.globals))?;
         let session = session.cancellable()?;
         let ctx = &session.ctx;
-        let name = info::names(ctx, &[domid])?.pop().flatten().unwrap_or_default();
-        let config =
-            saved::config(&session, domid, &Taken { file: self.config.as_deref(), keep_domid: self.keep_domid })?;
-        let mut transport = Transport::start(&self.rune(&session.globals))?;
         let mut line = transport.line(ctx)?;
         let sent = line.expect(BANNER).map_err(Failure::from).and_then(|()| {
             saved::write(&line.to, "migration stream", &config, self.compress.is_some())?;
