@@ -36,19 +36,13 @@ outside ip link set eth0 up
 outside ip route add 10.9.2.0/24 via 10.8.0.1
 echo 1 > /proc/sys/net/ipv4/ip_forward
 
-# Programs in place of those that are not here: ifconfig, which stock's vif-route calls, and one that notes its calls.
-mkdir bin
-cat > bin/ifconfig << 'END'
-#!/bin/sh
-[ "$2" = down ] && exec ip link set "$1" down
-ip addr add "$2/32" dev "$1" && ip link set "$1" up # ifconfig vif1.0 ADDRESS netmask 255.255.255.255 up
-END
+# Programs in place of those that are not here: stock's ifconfig, and one that notes its calls.
+ifconfig_for_stock
 cat > bin/ovs-vsctl << END
 #!/bin/sh
 echo "ovs-vsctl \$*" >> $PWD/calls
 END
-chmod +x bin/*
-PATH=$PWD/bin:$PATH
+chmod +x bin/ovs-vsctl
 
 # An iSCSI target of the kernel's, with one disk, and the initiator's daemon.
 iqn=iqn.2026-11.example:disk
