@@ -13,6 +13,7 @@ use libxc::migrate::{self, Error, Limits, RestoreControl, RestoreOptions, Restor
 use libxc::types::PAGE_SIZE;
 use libxc::{DomId, EvtchnPort, Xc};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::stat::{SFlag, fstat};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -106,7 +107,10 @@ fn save(libxl: &mut Libxl, args: &[i64], extra: &ExtraOptions) -> Result<(), Err
     };
     let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
     let xc = open_xen_and_nothing_more()?;
-    xc.leave_mapped(LEFT_MAPPED);
+    // A guest that is saved while it runs stands still when this process ends: what it then waits for should be little.
+    if !options.live {
+        xc.leave_mapped(LEFT_MAPPED);
+    }
     migrate::save(&xc, stream.as_fd(), options, &mut control)
 }
 
@@ -141,14 +145,23 @@ fn restore_stream(
         return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
     }
     let stream = stream_fd(stream)?;
+    let from_file = is_file(&stream)?;
     let mut control = RestoreCallbacks { libxl, wanted: callbacks };
     let (xc, options) = (open_xen_and_nothing_more()?, options()?);
     let domain = xc.domain(options.domid).map_err(|error| Error::Hypervisor { what: "finding the domain", error })?;
-    // The page tables of a PV guest are pinned at the end: nothing of it may be mapped then.
-    if domain.is_some_and(|domain| domain.flags.contains(DomainFlags::HVM)) {
+    // The page tables of a PV guest are pinned at the end: nothing of it may be mapped then. And a guest that migrates
+    // waits for the end of this process.
+    let is_hvm = domain.is_some_and(|domain| domain.flags.contains(DomainFlags::HVM));
+    if is_hvm && from_file {
         xc.leave_mapped(LEFT_MAPPED);
     }
     migrate::restore(&xc, stream.as_fd(), options, &mut control)
+}
+
+/// Whether the stream is a file, not a guest on its way.
+fn is_file(stream: &OwnedFd) -> Result<bool, Error> {
+    let kind = fstat(stream).map_err(|e| Error::Io { what: "looking at the stream", error: e.into() })?.st_mode;
+    Ok(SFlag::from_bits_truncate(kind) & SFlag::S_IFMT == SFlag::S_IFREG)
 }
 
 /// From here on nothing else can be opened: the stream's first byte is not read yet.
