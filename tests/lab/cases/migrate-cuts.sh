@@ -86,7 +86,8 @@ for item in "${items[@]}"; do
     case $item in
         banner | "xl header") ends "after $item" kill 1 "$guest" ;;
         "libxl header" | LIBXC_CONTEXT | PAGE_DATA* | "libxc END") ends "after $item" kill 1 "$guest, $incoming" "$half" ;;
-        "libxl END" | READY) ends "after $item" kill 1 "$guest, $incoming" "$unreceived" ;;
+        "libxl END") ends "after $item" kill 1 "$guest, $incoming" "$half|$unreceived" ;; # it has not said READY
+        READY) ends "after $item" kill 1 "$guest, $incoming" "$unreceived" ;;
     esac
 done
 ends "before banner" cut 1 "$guest"
