@@ -99,7 +99,7 @@ export VNCVIEWER=$PWD/viewer
 for program in stockxl xl; do
     other > layout.cfg
     rm -f seen
-    run $program create -V -q -e -p layout.cfg
+    run $program create -V -q -p layout.cfg
     wait_for 20 [ -s seen ]
     cat seen > $program.seen
     for node in "" "vnc-pass secret" "vnc-port 80"; do
