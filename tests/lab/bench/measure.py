@@ -237,7 +237,7 @@ def downtime(name):
     """How long a guest that writes its memory says nothing while it is moved, on one host."""
     linux(name, 128, "dirty=1000 beat=0.02")
     longest = {}
-    for _ in range(4):
+    for _ in range(8):
         for program, xl in PROGRAMS.items():
             longest.setdefault(program, []).append(silence(name, (xl, "migrate", "-s", "", name, f"{xl} migrate-receive")))
             settle()
