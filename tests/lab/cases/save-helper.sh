@@ -13,13 +13,14 @@ is_confined() {
     pid=$(pgrep -f "^$ours --$1") && grep -q '^Seccomp:.2' "/proc/$pid/status"
 }
 
-# confined MODE: waits for our helper in this mode and writes down what it may do.
+# confined MODE: waits for our helper in this mode and writes down what it may do. The stream stands still meanwhile.
 confined() {
     wait_for 90 is_confined "$1"
     grep -E '^(NoNewPrivs|Seccomp):' "/proc/$pid/status"
     find "/proc/$pid/fd" -type l -printf '%l\n' | sed 's/:.*//' | sort | uniq -c
 } > "confined.$1"
 
+mkfifo pipe
 host_state > before
 for kind in pv pvh; do
     linux moved $kind > moved.cfg
@@ -28,11 +29,20 @@ for kind in pv pvh; do
         read -r writer reader <<< "$pair"
         echo "== $kind: $writer writes, $reader reads"
         tick=$(last_tick moved)
-        [ "$kind $writer" != "$watched" ] || confined save-domain &
-        LIBXL_SAVE_HELPER=${!writer} run stockxl save moved moved.save
+        to=moved.save from=moved.save
+        if [ "$kind $writer" = "$watched" ]; then
+            to=pipe
+            { confined save-domain && cat > moved.save; } < pipe &
+        fi
+        LIBXL_SAVE_HELPER=${!writer} run stockxl save moved $to
+        wait
         gone moved || fail "saved, but still there"
-        [ "$kind $reader" != "$watched" ] || confined restore-domain &
-        LIBXL_SAVE_HELPER=${!reader} run stockxl restore moved.save
+        if [ "$kind $reader" = "$watched" ]; then
+            from=pipe
+            { head -c 20000000 moved.save && confined restore-domain && tail -c +20000001 moved.save; } > pipe &
+        fi
+        LIBXL_SAVE_HELPER=${!reader} run stockxl restore $from
+        wait
         goes_on moved "$tick"
     done
     run stockxl destroy moved
@@ -40,7 +50,6 @@ for kind in pv pvh; do
 done
 
 if is_ours; then
-    wait
     for mode in save restore; do
         echo "== while it worked at a $mode"
         cat confined.$mode-domain

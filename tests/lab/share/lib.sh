@@ -86,9 +86,11 @@ tiny_pvh() {
     printf 'name = "%s"\ntype = "pvh"\nkernel = "%s"\nmemory = 32\nvcpus = 1\n' "$1" $tiny_pvh_kernel
 }
 
-# linux NAME pv|pvh
+# linux NAME pv|pvh|hvm
 linux() {
-    printf 'name = "%s"\ntype = "%s"\nkernel = "/boot/vmlinux"\nramdisk = "/boot/guest.gz"\nmemory = 128\nvcpus = 1\n' "$1" "$2"
+    local kernel=/boot/vmlinux
+    [ "$2" != hvm ] || kernel=/boot/vmlinuz # QEMU starts no other
+    printf 'name = "%s"\ntype = "%s"\nkernel = "%s"\nramdisk = "/boot/guest.gz"\nmemory = 128\nvcpus = 1\n' "$1" "$2" $kernel
     printf 'extra = "console=hvc0 rdinit=/init quiet"\n'
 }
 
