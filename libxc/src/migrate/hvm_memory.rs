@@ -86,7 +86,7 @@ impl HvmMemory {
 
     /// Gives an extent of 1 GiB, if Xen has one and none of its pages is there yet.
     fn give_whole(&mut self, xc: &Xc, domid: DomId, first: u64) -> Result<()> {
-        if self.room < GIGAPAGE || self.named.has_any_of(first..first + GIGAPAGE) {
+        if self.room < GIGAPAGE || self.is_in_whole(first) || self.named.has_any_of(first..first + GIGAPAGE) {
             return Ok(());
         }
         let given = xc.populate_physmap(domid, GIGAPAGE_ORDER, MemFlags::NONE, &mut [first]);
