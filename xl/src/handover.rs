@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::output::say;
 use libxl::event::{self, Deadline, Source, Woken};
 use libxl::{Ctx, Error, ErrorKind, Result};
+use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -28,7 +29,20 @@ pub(crate) struct Line<'a> {
     pub(crate) to: File,
 }
 
-impl Line<'_> {
+/// How much of a stream a pipe of the line holds: what any process may ask for (/proc/sys/fs/pipe-max-size).
+const PIPE: i32 = 1 << 20;
+
+impl<'a> Line<'a> {
+    /// A line over these two ways, which mostly are pipes. A pipe holds 64 KiB unless it is asked for more: both ends
+    /// would be woken for each.
+    pub(crate) fn new(ctx: &'a Ctx, from: File, to: File) -> Line<'a> {
+        for way in [&from, &to] {
+            // A socket is none, and a pipe as it is will do.
+            let _ = fcntl(way, FcntlArg::F_SETPIPE_SZ(PIPE));
+        }
+        Line { ctx, from, to }
+    }
+
     /// Sends a message.
     pub(crate) fn send(&mut self, message: &[u8]) -> Result<()> {
         self.to.write_all(message).map_err(|e| Error::from(e).context("writing to the other host"))
@@ -257,7 +271,7 @@ mod tests {
 
     fn on_a_line<T>(from: File, to: File, work: impl FnOnce(&mut Line<'_>) -> T) -> T {
         let ctx = Ctx::new(Paths::installed("/usr".as_ref()));
-        work(&mut Line { ctx: &ctx, from, to })
+        work(&mut Line::new(&ctx, from, to))
     }
 
     /// Passes on so many bytes, then cuts the way.

@@ -104,13 +104,10 @@ fn save(libxl: &mut Libxl, args: &[i64], extra: &ExtraOptions) -> Result<(), Err
         verify: flags & DEBUG != 0,
         omit_zeros: extra.omit_zeros,
         limits: extra.limits(),
+        leave_mapped: LEFT_MAPPED,
     };
     let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
     let xc = open_xen_and_nothing_more()?;
-    // A guest that is saved while it runs stands still when this process ends: what it then waits for should be little.
-    if !options.live {
-        xc.leave_mapped(LEFT_MAPPED);
-    }
     migrate::save(&xc, stream.as_fd(), options, &mut control)
 }
 

@@ -3,14 +3,17 @@
 use crate::types::PAGE_SIZE;
 use std::time::Duration;
 
-/// Stock libxc's end of copying beside the running guest: after this many rounds.
-const ROUNDS_MAX: u32 = 5;
-/// Or when a round left fewer pages than this written.
+/// A round that left fewer pages than this written is the last one, as in stock libxc.
 const DIRTY_ENOUGH: u64 = 50;
+/// After so many rounds stock libxc suspends the guest, however much is left.
+const ROUNDS: u32 = 5;
+/// Many guests write in bursts: so many rounds more are there to meet a moment at which as little is left as in the best
+/// of those rounds.
+const ROUNDS_MORE: u32 = 5;
 /// How many rounds a guest gets until what remains fits into the time that it may stand still.
 const ROUNDS_MAX_TIMED: u32 = 30;
 
-/// What a live save has to keep to. By default nothing: it does as stock libxc.
+/// What a live save has to keep to; by default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The guest is suspended only once copying the rest takes no longer than this, by the speed so far. If that never
@@ -49,6 +52,8 @@ pub(super) struct Rounds {
     done: u32,
     sent: u64,
     took: Duration,
+    /// The fewest pages that a round has left written.
+    least: Option<u64>,
 }
 
 impl Rounds {
@@ -66,10 +71,7 @@ impl Rounds {
         self.done += 1;
         self.sent += round.sent;
         self.took += round.took;
-        let Some(max_downtime) = self.max_downtime else {
-            let enough = self.done >= ROUNDS_MAX || round.dirty < DIRTY_ENOUGH;
-            return if enough { Next::Suspend } else { Next::Round };
-        };
+        let Some(max_downtime) = self.max_downtime else { return self.after_unlimited(round.dirty) };
         let downtime = self.time_for(round.dirty);
         if downtime <= max_downtime {
             Next::Suspend
@@ -88,6 +90,13 @@ impl Rounds {
         }
     }
 
+    fn after_unlimited(&mut self, dirty: u64) -> Next {
+        let little = self.least.is_none_or(|least| dirty <= least);
+        self.least = Some(self.least.map_or(dirty, |least| least.min(dirty)));
+        let enough = dirty < DIRTY_ENOUGH || (self.done >= ROUNDS && little) || self.done >= ROUNDS + ROUNDS_MORE;
+        if enough { Next::Suspend } else { Next::Round }
+    }
+
     /// How long so many pages take at the speed of all rounds.
     fn time_for(&self, pages: u64) -> Duration {
         let nanos = self.took.as_nanos().saturating_mul(pages.into()) / u128::from(self.sent.max(1));
@@ -99,7 +108,8 @@ impl Rounds {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     bytes_per_second: u64,
-    sent: u64,
+    /// When what was sent so far may all be sent, from the beginning.
+    due: Duration,
 }
 
 impl Pace {
@@ -107,14 +117,16 @@ impl Pace {
     pub(super) const PAGES: usize = 256;
 
     pub(super) fn new(bytes_per_second: u64) -> Pace {
-        Pace { bytes_per_second: bytes_per_second.max(1), sent: 0 }
+        Pace { bytes_per_second: bytes_per_second.max(1), due: Duration::ZERO }
     }
 
-    /// How long to wait after so many more pages, when `elapsed` is the time since the first.
+    /// How long to wait after so many more pages, when `elapsed` is the time since the beginning. What time sending them
+    /// took counts; but not what was left of the time before: that would make a burst.
     pub(super) fn pause(&mut self, pages: usize, elapsed: Duration) -> Duration {
-        self.sent = self.sent.saturating_add((pages * PAGE_SIZE) as u64);
-        let nanos = u128::from(self.sent) * 1_000_000_000 / u128::from(self.bytes_per_second);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_sub(elapsed)
+        let nanos = (pages * PAGE_SIZE) as u128 * 1_000_000_000 / u128::from(self.bytes_per_second);
+        let takes = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        self.due = self.due.max(elapsed.saturating_sub(takes)).saturating_add(takes);
+        self.due.saturating_sub(elapsed)
     }
 }
 
@@ -133,13 +145,24 @@ mod tests {
         Round { sent, took: Duration::from_millis(sent), dirty }
     }
 
-    #[test]
-    fn without_a_limit_it_does_as_stock() {
+    /// After how many rounds a guest is suspended that leaves so many pages written in each.
+    fn rounds_until_suspended(dirty: [u64; 10]) -> usize {
         let mut busy = rounds(None);
-        let next: Vec<Next> = (0..5).map(|_| busy.after(round(1000, 1000))).collect();
-        assert_eq!(next, [Next::Round, Next::Round, Next::Round, Next::Round, Next::Suspend]);
+        1 + dirty.into_iter().position(|dirty| busy.after(round(1000, dirty)) == Next::Suspend).unwrap()
+    }
+
+    #[test]
+    fn a_guest_that_writes_evenly_is_suspended_when_stock_does_it() {
+        assert_eq!(rounds_until_suspended([1000; 10]), 5);
+        assert_eq!(rounds_until_suspended([900, 800, 700, 600, 500, 400, 300, 200, 100, 50]), 5);
         assert_eq!(rounds(None).after(round(1000, 49)), Next::Suspend);
         assert_eq!(rounds(None).after(round(1000, 50)), Next::Round);
+    }
+
+    #[test]
+    fn a_guest_that_writes_in_bursts_is_suspended_between_two_but_not_waited_for_for_ever() {
+        assert_eq!(rounds_until_suspended([2000, 1200, 300, 1300, 1250, 1300, 290, 1200, 1200, 1200]), 7);
+        assert_eq!(rounds_until_suspended([2000, 50, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200]), 10);
     }
 
     #[test]
@@ -176,6 +199,7 @@ mod tests {
         assert_eq!(pace.pause(100, 20 * MS), 80 * MS);
         assert_eq!(pace.pause(100, 100 * MS), 100 * MS);
         assert_eq!(pace.pause(100, 500 * MS), Duration::ZERO);
-        assert_eq!(pace.pause(400, 500 * MS), 200 * MS, "time that was not used is not lost");
+        assert_eq!(pace.pause(400, 500 * MS), 400 * MS, "time that was not used makes no burst");
+        assert_eq!(pace.pause(100, 950 * MS), 50 * MS);
     }
 }

@@ -28,6 +28,9 @@ pub struct SaveOptions {
     pub omit_zeros: bool,
     /// What copying beside the running guest has to keep to.
     pub limits: Limits,
+    /// So many pages may stay mapped from when the guest stands still ([`Xc::leave_mapped`]): for a process that ends
+    /// with the save.
+    pub leave_mapped: usize,
 }
 
 /// What a save needs from the rest of the toolstack.
@@ -252,6 +255,7 @@ impl Save<'_> {
         if let Guest::Pv(pv) = &mut self.guest {
             pv.set_suspended();
         }
+        self.xc.leave_mapped(self.options.leave_mapped);
         self.control.progress("Domain now suspended", 0, 0);
         Ok(info)
     }

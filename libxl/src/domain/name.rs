@@ -11,17 +11,34 @@ use uuid::Uuid;
 
 /// Fails if another domain than `but` has this name. The empty name may be given twice.
 pub(super) fn check_free(ctx: &Ctx, store: &impl Store, name: &str, but: Option<DomId>) -> Result<()> {
-    if name.is_empty() {
-        return Ok(());
-    }
-    let others = ctx.xc()?.domains()?.into_iter().map(|d| d.domid).filter(|d| Some(*d) != but);
-    let others: Vec<DomId> = others.collect();
-    let names = store.read_many(others.iter().map(|d| format!("{}/name", schema::domain(*d))))?;
-    match others.iter().zip(names).find(|(_, n)| n.as_deref() == Some(name)) {
-        None => Ok(()),
-        Some((domid, _)) => Err(Error::invalid(format!(
+    not_anothers(&all(ctx, store)?, name, but)
+}
+
+/// The domains that there are, with their names.
+fn all(ctx: &Ctx, store: &impl Store) -> Result<Vec<(DomId, Option<String>)>> {
+    let domids: Vec<DomId> = ctx.xc()?.domains()?.into_iter().map(|domain| domain.domid).collect();
+    let names = store.read_many(domids.iter().map(|domid| format!("{}/name", schema::domain(*domid))))?;
+    Ok(domids.into_iter().zip(names).collect())
+}
+
+fn not_anothers(all: &[(DomId, Option<String>)], name: &str, but: Option<DomId>) -> Result<()> {
+    match all.iter().find(|(domid, has)| Some(*domid) != but && has.as_deref() == Some(name)) {
+        Some((domid, _)) if !name.is_empty() => Err(Error::invalid(format!(
             "domain {domid} already has the name \"{name}\" (xl list; name= must be unique)"
         ))),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a domain is called otherwise than `expected`, or another is called `new`.
+fn check_rename(ctx: &Ctx, store: &impl Store, domid: DomId, expected: Option<&str>, new: &str) -> Result<()> {
+    let all = all(ctx, store)?;
+    not_anothers(&all, new, Some(domid))?;
+    let Some(expected) = expected else { return Ok(()) };
+    let name = all.into_iter().find_map(|(other, name)| name.filter(|_| other == domid)).unwrap_or_default();
+    match name == expected {
+        true => Ok(()),
+        false => Err(Error::fail(format!("it is called \"{name}\", not \"{expected}\""))),
     }
 }
 
@@ -30,8 +47,7 @@ pub fn rename(ctx: &Ctx, domid: DomId, old: Option<&str>, new: &str) -> Result<(
     let uuid = uuid_of(ctx, domid)?;
     ctx.xs()?
         .transaction(|t| {
-            check_free(ctx, t, new, Some(domid))?;
-            expect_name(t, domid, old)?;
+            check_rename(ctx, t, domid, old, new)?;
             write_name(t, domid, &uuid, new)
         })
         .with_context(|| format!("renaming domain {domid} to \"{new}\""))
@@ -44,8 +60,7 @@ pub fn preserve(ctx: &Ctx, domid: DomId, name: &str, suffix: &str, new_uuid: Uui
     let vm = schema::vm(new_uuid);
     ctx.xs()?
         .transaction(|t| {
-            check_free(ctx, t, &kept, Some(domid))?;
-            expect_name(t, domid, Some(name))?;
+            check_rename(ctx, t, domid, Some(name), &kept)?;
             t.remove(&vm)?;
             t.mkdir(&vm)?;
             t.set_perms(&vm, &Perms::private().readable_by(domid))?;
@@ -70,14 +85,6 @@ fn move_userdata(ctx: &Ctx, domid: DomId, from: Uuid, to: Uuid) -> Result<()> {
 /// The UUID that Xen knows a domain by.
 fn uuid_of(ctx: &Ctx, domid: DomId) -> Result<Uuid> {
     Ok(Uuid::from_bytes(info::get(ctx, domid)?.uuid))
-}
-
-fn expect_name(store: &impl Store, domid: DomId, old: Option<&str>) -> Result<()> {
-    let Some(old) = old else { return Ok(()) };
-    match store.read_optional(&format!("{}/name", schema::domain(domid)))? {
-        Some(name) if name == old => Ok(()),
-        other => Err(Error::fail(format!("it is called \"{}\", not \"{old}\"", other.unwrap_or_default()))),
-    }
 }
 
 fn write_name(store: &impl Store, domid: DomId, uuid: &Uuid, name: &str) -> Result<()> {

@@ -150,6 +150,7 @@ pub fn save_from_memory(data: &[u8]) {
         verify: choice & 8 != 0,
         omit_zeros: choice & 16 != 0,
         limits: Limits { max_downtime: None, bandwidth: None },
+        leave_mapped: 0,
     };
     let mut stream = fake_xen::memory_file();
     let saved = save(&Xc::open().expect("a Xen"), stream.as_fd(), options, &mut Listener);

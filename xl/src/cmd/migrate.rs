@@ -146,10 +146,7 @@ impl Transport {
 
     fn line<'a>(&mut self, ctx: &'a Ctx) -> Result<Line<'a>, Failure> {
         match (self.child.stdout.take(), self.child.stdin.take()) {
-            (Some(from), Some(to)) => {
-                let (from, to) = (OwnedFd::from(from).into(), OwnedFd::from(to).into());
-                Ok(Line { ctx, from, to })
-            }
+            (Some(from), Some(to)) => Ok(Line::new(ctx, OwnedFd::from(from).into(), OwnedFd::from(to).into())),
             _ => Err(Failure::new(1, "the transport has no pipes")),
         }
     }
@@ -237,7 +234,7 @@ impl Run for MigrateReceive {
         }
         let session = session.cancellable()?;
         let ctx = &session.ctx;
-        let mut line = Line { ctx, from: own(io::stdin().as_fd())?, to: own(io::stdout().as_fd())? };
+        let mut line = Line::new(ctx, own(io::stdin().as_fd())?, own(io::stdout().as_fd())?);
         say(format_args!("migration target: Ready to receive domain."));
         line.send(BANNER)?;
 
