@@ -87,7 +87,7 @@ pub(super) fn nodes(
         image: image(b_info, booted),
         start_time: now(),
     });
-    if info::has_twin(ctx, domid, &config.c_info.uuid)? {
+    if info::twin(ctx, domid, &config.c_info.uuid)?.is_some() {
         plan = nodes::without_vm(plan, &uuid);
     }
     ctx.xs()?.run_atomic(|batch: &mut Batch| plan.iter().for_each(|node| node.queue(batch)))

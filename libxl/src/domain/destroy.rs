@@ -8,7 +8,7 @@ use super::info;
 use crate::device::{Device, DeviceKind};
 use crate::error::{Result, ResultExt};
 use crate::userdata::Userdata;
-use crate::xenstore::{Batch, Store, optional, schema};
+use crate::xenstore::{Batch, Perms, Store, Xs, optional, schema};
 use crate::{Ctx, dm, domid_history};
 use libxc::DomId;
 use libxc::domain::{DomainFlags, DomainInfo};
@@ -31,9 +31,7 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
     let info = info::get(ctx, domid)?;
     stop_vcpus(ctx, &info)?;
     let mut left = Leftovers::read(ctx, domid)?;
-    if info::has_twin(ctx, domid, &Uuid::from_bytes(info.uuid))? {
-        left.vm = None;
-    }
+    left.heir = info::twin(ctx, domid, &Uuid::from_bytes(info.uuid))?;
     let cleanup = [
         end_device_model(ctx, &left),
         backends::remove(ctx, &left.devices).context("devices"),
@@ -60,7 +58,10 @@ fn stop_vcpus(ctx: &Ctx, info: &DomainInfo) -> Result<()> {
 /// What xenstore says of a domain that is to go. Only nodes that the guest cannot write are believed.
 struct Leftovers {
     domid: DomId,
+    /// Its node below `/vm`.
     vm: Option<String>,
+    /// Who keeps that node.
+    heir: Option<DomId>,
     device_model: Option<Pid>,
     devices: Vec<Device>,
     /// Where channels end: QEMU removes these, unless it crashed.
@@ -86,6 +87,7 @@ impl Leftovers {
         let sockets = xs.read_many(channels.map(|device| format!("{}/path", device.libxl_path())))?;
         Ok(Leftovers {
             domid,
+            heir: None,
             vm: Some(vm).filter(|v| v.strip_prefix("/vm/").is_some_and(|uuid| Uuid::parse_str(uuid).is_ok())),
             device_model: dm::running::find(&pid, domid),
             devices,
@@ -117,13 +119,31 @@ fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
 fn remove_nodes(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     let domid = left.domid;
     let mut batch = Batch::new();
-    left.vm.iter().for_each(|vm| _ = batch.rm(vm));
+    match (&left.vm, left.heir) {
+        (Some(vm), None) => _ = batch.rm(vm),
+        (Some(vm), Some(heir)) => hand_on(ctx, vm, heir)?,
+        (None, _) => {}
+    }
     batch.rm(&schema::domain(domid)).rm(&schema::libxl(domid));
     batch.rm(&schema::device_model(DomId(0), domid));
     for answer in ctx.xs()?.submit(batch)? {
         optional(answer)?;
     }
     Ok(())
+}
+
+/// A node and those below it are shown to another domain from here on.
+fn hand_on(ctx: &Ctx, node: &str, heir: DomId) -> Result<()> {
+    let xs = ctx.xs()?;
+    let (mut nodes, mut looked_at) = (vec![node.to_owned()], 0);
+    while let Some(node) = nodes.get(looked_at) {
+        let below: Vec<String> = xs.directory(node)?.iter().map(|name| format!("{node}/{name}")).collect();
+        nodes.extend(below);
+        looked_at += 1;
+    }
+    let (shown, mut batch) = (Perms::private().readable_by(heir), Batch::new());
+    nodes.iter().for_each(|node| _ = batch.set_perms(node, &shown));
+    Ok(xs.run(batch)?)
 }
 
 fn remove_files(ctx: &Ctx, domid: DomId, uuid: &Uuid) -> Result<()> {

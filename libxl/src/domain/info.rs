@@ -71,13 +71,13 @@ fn by_name_or_uuid(ctx: &Ctx, text: &str) -> Result<Option<DomId>> {
     Ok(list(ctx)?.iter().find(|info| &info.uuid == uuid.as_bytes()).map(|info| info.domid))
 }
 
-/// Whether another domain that lives has this one's UUID: one of them is the other's copy, in a migration on this host.
-/// Both use `/vm/UUID`, which is the guest's as long as there is one of them.
-pub(super) fn has_twin(ctx: &Ctx, domid: DomId, uuid: &Uuid) -> Result<bool> {
-    let is_twin = |other: &DomainInfo| {
+/// Another domain that lives and has this one's UUID: one of them is the other's copy, in a migration on this host. Both
+/// use `/vm/UUID`, which is the guest's as long as there is one of them.
+pub(super) fn twin(ctx: &Ctx, domid: DomId, uuid: &Uuid) -> Result<Option<DomId>> {
+    let is_twin = |other: &&DomainInfo| {
         other.domid != domid && &other.uuid == uuid.as_bytes() && !other.flags.contains(DomainFlags::DYING)
     };
-    Ok(list(ctx)?.iter().any(is_twin))
+    Ok(list(ctx)?.iter().find(is_twin).map(|twin| twin.domid))
 }
 
 /// The error of a number that no domain has.

@@ -89,7 +89,7 @@ pub(super) fn nodes(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()
         platformdata: &c_info.platformdata.0,
     };
     let (mut plan, mut old) = (nodes::birth(&identity), nodes::birth_roots(&identity).to_vec());
-    if info::has_twin(ctx, domid, &c_info.uuid)? {
+    if info::twin(ctx, domid, &c_info.uuid)?.is_some() {
         plan = nodes::without_vm(plan, &uuid);
         old.retain(|path| *path != schema::vm(&uuid));
     }

@@ -34,5 +34,15 @@ fi
 run stockxl restore mover.save
 goes_on mover "$tick"
 
+if is_ours; then
+    echo "== stock saves and restores through this tree's save helper"
+    export LIBXL_SAVE_HELPER=/usr/local/lib/xen/bin/libxl-save-helper
+    tick=$(last_tick mover)
+    run stockxl save mover mover.save
+    run stockxl restore mover.save
+    goes_on mover "$tick"
+    unset LIBXL_SAVE_HELPER
+fi
+
 run xl destroy mover
 nothing_left before

@@ -1,6 +1,6 @@
 # `xl migrate` from one host to another and back, with a disk and an interface, by either xl: the guest goes on there, can be
 # reached from both hosts, and leaves nothing where it was. When the wire is cut or the other host dies while the guest is
-# copied, it stays where it is.
+# copied, it stays where it is. A PV guest has its turn with `cargo lab test --long`.
 #: profile = "two-hosts"
 #: timeout = 900
 . /lab/lib.sh
@@ -89,7 +89,9 @@ image /root/web.img
 python3 /lab/on-host $second 'cat > /root/web.img' < /root/web.img
 here_and_there > before
 
-for kind in pvh pv; do
+kinds=pvh
+is_long && kinds="pvh pv"
+for kind in $kinds; do
     echo "== $kind"
     linux web $kind | sed "s,^memory = .*,memory = 96," > web.cfg
     echo 'disk = ["/root/web.img,raw,xvda,r"]' >> web.cfg
