@@ -3,7 +3,7 @@
 #: timeout = 900
 . /lab/lib.sh
 
-# Both are on one host, where they share /vm/UUID (docs/migration.md); stock xl removes that.
+# Both are on one host, where they share /vm/UUID (docs/migration.md); where stock xl takes part it is gone from then on.
 nodes() {
     moved_xenstore_of "$(stockxl domid moved)" | grep -v "^$stocks"
 }
@@ -32,9 +32,9 @@ move() {
 host_state > before
 holder moved pvh > moved.cfg
 start_ticking moved
+move xl xl
 move xl stockxl
 move stockxl xl
-move xl xl
 run xl destroy moved
 nothing_left before
 
@@ -42,8 +42,8 @@ nothing_left before
 if is_ours; then
     holder moved pv > moved.cfg
     start_ticking moved
-    move xl stockxl
     move xl xl
+    move xl stockxl
     run xl destroy moved
     nothing_left before
 fi

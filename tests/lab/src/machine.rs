@@ -204,13 +204,16 @@ fn machine_arguments(profile: &Profile, accelerator: Accelerator, image: &Image)
     let xen = format!("console=com1 com1=115200,8n1 {dom0_memory} loglvl=all guest_loglvl=all {}", profile.xen);
     add(&["-kernel", &image.xen().display().to_string(), "-append", xen.trim()]);
     // The first module is dom0's kernel with its command line, the second its ramdisk.
-    let linux = format!("console=hvc0 rdinit=/init random.trust_cpu=on quiet {}", profile.linux);
+    let linux = format!("console=hvc0 rdinit=/init random.trust_cpu=on quiet {QUICKLY} {}", profile.linux);
     add(&[
         "-initrd",
         &format!("{} {},{}", option(&image.kernel()), option_text(linux.trim()), option(&image.initrd())),
     ]);
     arguments
 }
+
+/// Without what takes long when Debian's kernel boots: tests of its ciphers and of its own mappings, keys of modules.
+const QUICKLY: &str = "cryptomgr.notests rodata=off initcall_blacklist=load_system_certificate_list";
 
 /// Software emulation with what guests need: AMD's virtualisation with nested paging; RDRAND, without which dom0
 /// has no entropy for its first minutes and programs that make a UUID wait for it.
