@@ -36,6 +36,7 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
         end_device_model(ctx, &left),
         backends::remove(ctx, &left.devices).context("devices"),
         remove_nodes(ctx, &left).context("xenstore nodes"),
+        hand_on(ctx, &left).context("its node below /vm"),
         remove_files(ctx, domid, &Uuid::from_bytes(info.uuid)).context("files"),
         domid_history::mark_recent(ctx, domid).context("list of recent domain ids"),
         free_memory(ctx, domid),
@@ -119,10 +120,8 @@ fn end_device_model(ctx: &Ctx, left: &Leftovers) -> Result<()> {
 fn remove_nodes(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     let domid = left.domid;
     let mut batch = Batch::new();
-    match (&left.vm, left.heir) {
-        (Some(vm), None) => _ = batch.rm(vm),
-        (Some(vm), Some(heir)) => hand_on(ctx, vm, heir)?,
-        (None, _) => {}
+    if left.heir.is_none() {
+        left.vm.iter().for_each(|vm| _ = batch.rm(vm));
     }
     batch.rm(&schema::domain(domid)).rm(&schema::libxl(domid));
     batch.rm(&schema::device_model(DomId(0), domid));
@@ -132,18 +131,23 @@ fn remove_nodes(ctx: &Ctx, left: &Leftovers) -> Result<()> {
     Ok(())
 }
 
-/// A node and those below it are shown to another domain from here on.
-fn hand_on(ctx: &Ctx, node: &str, heir: DomId) -> Result<()> {
+/// What lies below `/vm` is shown to the one that keeps it from here on.
+fn hand_on(ctx: &Ctx, left: &Leftovers) -> Result<()> {
+    let (Some(vm), Some(heir)) = (&left.vm, left.heir) else { return Ok(()) };
     let xs = ctx.xs()?;
-    let (mut nodes, mut looked_at) = (vec![node.to_owned()], 0);
+    let (mut nodes, mut looked_at) = (vec![vm.clone()], 0);
     while let Some(node) = nodes.get(looked_at) {
-        let below: Vec<String> = xs.directory(node)?.iter().map(|name| format!("{node}/{name}")).collect();
+        let names = optional(xs.directory(node))?.unwrap_or_default();
+        let below: Vec<String> = names.iter().map(|name| format!("{node}/{name}")).collect();
         nodes.extend(below);
         looked_at += 1;
     }
     let (shown, mut batch) = (Perms::private().readable_by(heir), Batch::new());
     nodes.iter().for_each(|node| _ = batch.set_perms(node, &shown));
-    Ok(xs.run(batch)?)
+    for answer in xs.submit(batch)? {
+        optional(answer)?;
+    }
+    Ok(())
 }
 
 fn remove_files(ctx: &Ctx, domid: DomId, uuid: &Uuid) -> Result<()> {

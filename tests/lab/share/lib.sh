@@ -45,9 +45,11 @@ is_long() {
 }
 
 # more_rounds DONE WANTED: whether one more is to be done: none is yet, or not all are and a quarter of the case's time is
-# not over.
+# not over; where there is much of it, half.
 more_rounds() {
-    [ "$1" = 0 ] || { [ "$1" -lt "$2" ] && [ $SECONDS -lt $((limit / 4)) ]; }
+    local part=4
+    ! is_long || part=2
+    [ "$1" = 0 ] || { [ "$1" -lt "$2" ] && [ $SECONDS -lt $((limit / part)) ]; }
 }
 
 # same WHAT FILE FILE: shows the difference, stock's side first. The case goes on, to show all differences, and fails at
