@@ -5,11 +5,14 @@ use helpers::compressed::Decoder;
 use helpers::describe::describe;
 use helpers::legacy::{Wanted, convert};
 use helpers::walk::{Format, walk};
+use libxc::context::domain::{self as context, Record, Type, Writer};
 use libxc::context::{fields, hvm};
 use libxc::migrate::protocol::{receive, send};
 use libxc::migrate::{self, Limits, RestoreControl, RestoreOptions, SaveControl, SaveOptions, restore, save};
 use libxc::stream::{GuestKind, RecordHeader};
 use libxc::{DomId, EvtchnPort, Xc};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 
@@ -91,6 +94,62 @@ pub fn hvm_context(data: &[u8]) {
         let length: usize = fields(record).iter().map(|field| field.bytes.len()).sum();
         assert_eq!(length, record.data.len(), "{record:?}");
     }
+}
+
+/// A domain's context in the form proposed for all kinds; the first byte is the number of vCPUs. What is read is written and
+/// read again the same.
+pub fn domain_context(data: &[u8]) {
+    let Some((&vcpus, bytes)) = data.split_first() else { return };
+    let vcpus = u16::from(vcpus);
+    let Ok(loaded) = load_context(vcpus, bytes) else { return };
+    let save = |number: u16| {
+        let loaded = &loaded;
+        move |vcpu: u16, writer: &mut Writer| match loaded.get(&(number, vcpu)) {
+            Some(data) => writer.begin(data.len() as u64).and_then(|()| writer.data(data)),
+            None => Ok(()),
+        }
+    };
+    let (whole, growing, each) = (save(WHOLE), save(GROWING), save(EACH));
+    let types = [
+        Type { number: EACH, per_vcpu: true, save: Some(&each), load: None },
+        Type { number: WHOLE, per_vcpu: false, save: Some(&whole), load: None },
+        Type { number: GROWING, per_vcpu: false, save: Some(&growing), load: None },
+    ];
+    let saved = context::save(&types, vcpus).expect("what was read can be written");
+    assert_eq!(context::size(&types, vcpus), Ok(saved.len() as u64));
+    assert_eq!(load_context(vcpus, &saved).expect("what was written can be read"), loaded);
+}
+
+/// Types of a domain with exactly and with at most eight bytes, of each vCPU with one byte, and one that is only written.
+const WHOLE: u16 = 2;
+const GROWING: u16 = 3;
+const EACH: u16 = 4;
+const WRITTEN: u16 = 5;
+
+/// What a context has last of each type and vCPU.
+fn load_context(vcpus: u16, bytes: &[u8]) -> context::Result<BTreeMap<(u16, u16), Vec<u8>>> {
+    let loaded = RefCell::new(BTreeMap::new());
+    let load = |number: u16, length: usize, exact: bool| {
+        let loaded = &loaded;
+        move |record: &mut Record<'_>| {
+            let mut data = vec![0; length];
+            record.begin(length as u64, exact)?;
+            let (first, rest) = data.split_at_mut(1);
+            record.data(first)?;
+            record.data(rest)?;
+            loaded.borrow_mut().insert((number, record.vcpu), data);
+            Ok(())
+        }
+    };
+    let (whole, growing, each) = (load(WHOLE, 8, true), load(GROWING, 8, false), load(EACH, 1, true));
+    let types = [
+        Type { number: WHOLE, per_vcpu: false, save: None, load: Some(&whole) },
+        Type { number: GROWING, per_vcpu: false, save: None, load: Some(&growing) },
+        Type { number: EACH, per_vcpu: true, save: None, load: Some(&each) },
+        Type { number: WRITTEN, per_vcpu: false, save: None, load: None },
+    ];
+    context::load(&types, vcpus, bytes)?;
+    Ok(loaded.take())
 }
 
 /// What a save helper says: what is read is written again the same, but for its texts.
