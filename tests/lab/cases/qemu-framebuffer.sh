@@ -1,6 +1,6 @@
 # A framebuffer and its keyboard, which QEMU serves: QEMU is called as by stock xl, the nodes are the same, a guest's
 # drivers connect, and its VNC server answers, with the password that was set; either xl calls a viewer alike.
-#: timeout = 200
+#: timeout = 400
 . /lab/lib.sh
 
 host_state > before
