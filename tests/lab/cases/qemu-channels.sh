@@ -1,6 +1,6 @@
 # Channels that QEMU serves in domain 0: QEMU is called as by stock xl, the nodes are the same but for their number, and
 # what a guest writes to one comes out at the other end, at a terminal and at a socket. Nothing is left when it goes.
-#: timeout = 200
+#: timeout = 400
 . /lab/lib.sh
 
 host_state > before
