@@ -91,9 +91,10 @@ impl Rounds {
     }
 
     fn after_unlimited(&mut self, dirty: u64) -> Next {
-        let little = self.least.is_none_or(|least| dirty <= least);
-        self.least = Some(self.least.map_or(dirty, |least| least.min(dirty)));
-        let enough = dirty < DIRTY_ENOUGH || (self.done >= ROUNDS && little) || self.done >= ROUNDS + ROUNDS_MORE;
+        let least = self.least.unwrap_or(u64::MAX);
+        self.least = Some(least.min(dirty));
+        let enough =
+            dirty < DIRTY_ENOUGH || (self.done >= ROUNDS && dirty <= least) || self.done >= ROUNDS + ROUNDS_MORE;
         if enough { Next::Suspend } else { Next::Round }
     }
 
