@@ -10,6 +10,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline, Source, Woken};
 use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
@@ -26,6 +27,7 @@ pub struct Program {
     name: String,
     passed: Vec<OwnedFd>,
     new_session: bool,
+    outlived: Option<Signal>,
 }
 
 impl Program {
@@ -33,7 +35,7 @@ impl Program {
     pub fn new(path: &Path) -> Program {
         let mut command = Command::new(path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Program { command, name: path.display().to_string(), passed: Vec::new(), new_session: false }
+        Program { command, name: path.display().to_string(), passed: Vec::new(), new_session: false, outlived: None }
     }
 
     /// One more argument.
@@ -84,6 +86,12 @@ impl Program {
         self
     }
 
+    /// Sends it this signal if this process ends before it, whatever ends it.
+    pub fn outlived(mut self, signal: Signal) -> Program {
+        self.outlived = Some(signal);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -94,6 +102,10 @@ impl Program {
             unsafe { self.command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
         } else {
             self.command.process_group(0);
+        }
+        if let Some(signal) = self.outlived {
+            // SAFETY: between fork and exec it only calls prctl, which is async-signal-safe.
+            unsafe { self.command.pre_exec(move || Ok(set_pdeathsig(signal)?)) };
         }
         // Only where needed: without it the child starts by vfork.
         if !self.passed.is_empty() {

@@ -99,6 +99,7 @@ impl Helper {
             .stdout(their_messages)
             .stderr(Stdio::inherit())
             .pass_fd(stream)
+            .outlived(Signal::SIGTERM)
             .spawn()?;
         Ok(Helper { child, messages, answers })
     }

@@ -1,6 +1,7 @@
 //! Memory for new domains out of domain 0, one domain at a time (`autoballoon` in xl.conf(5)).
 
 use crate::config::xlconf::XlConf;
+use crate::guard::Guard;
 use crate::output::progress::Progress;
 use libxc::{DomId, Kib};
 use libxl::defaults::{self, memory::needed};
@@ -16,16 +17,18 @@ pub(crate) fn create(ctx: &Ctx, xl_conf: &XlConf, config: DomainConfig) -> Resul
     with_room(ctx, xl_conf, config, |config, options| domain::create(ctx, config, options))
 }
 
-/// Creates a domain out of a stream, and leaves it paused.
+/// Creates a domain out of a stream, and leaves it paused. If this process is killed before, the guard removes it.
 pub(crate) fn restore(
     ctx: &Ctx,
     xl_conf: &XlConf,
     config: DomainConfig,
     stream: Stream<'_>,
+    guard: &Guard,
     progress: &mut Progress,
 ) -> Result<DomId> {
     with_room(ctx, xl_conf, config, |config, options| {
-        domain::restore(ctx, config, options, stream, &mut |what, done, total| progress.show(what, done, total))
+        let options = Options { made: Some(&|domid| guard.made(domid)), ..*options };
+        domain::restore(ctx, config, &options, stream, &mut |what, done, total| progress.show(what, done, total))
     })
 }
 
@@ -35,12 +38,12 @@ fn with_room(
     ctx: &Ctx,
     xl_conf: &XlConf,
     mut config: DomainConfig,
-    birth: impl FnOnce(&DomainConfig, &Options) -> Result<DomId>,
+    birth: impl FnOnce(&DomainConfig, &Options<'_>) -> Result<DomId>,
 ) -> Result<DomId> {
     if !u16::try_from(config.c_info.domid).is_ok_and(|d| d != 0 && DomId(d).is_ordinary()) {
         config.c_info.domid = if xl_conf.random_domids { RANDOM_DOMID } else { ANY_DOMID };
     }
-    let options = Options { utc_offset: utc_offset(&config) };
+    let options = Options { utc_offset: utc_offset(&config), ..Options::default() };
     if !is_on(ctx, xl_conf)? {
         return birth(&config, &options);
     }

@@ -10,7 +10,7 @@ use libxl::event::{self, Deadline, Source, Woken};
 use libxl::{Ctx, Error, ErrorKind, Result};
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 /// The receiver is there. All other messages end with a NUL.
@@ -193,6 +193,17 @@ pub(crate) fn take_over(line: &mut Line<'_>, copy: &mut dyn Arriving) -> std::re
     }
 }
 
+/// The last words of a receiver that was killed after it had said that it is ready, and before it said what became of its
+/// copy, which runs or is removed.
+pub(crate) fn report_for_dead(to: &mut impl Write, runs: bool) -> io::Result<()> {
+    to.write_all(REPORT)?;
+    match runs {
+        true => to.write_all(&[0])?,
+        false => to.write_all(&[NOT_UNDERSTOOD]).and_then(|()| to.write_all(GO))?,
+    }
+    to.flush()
+}
+
 /// The copy goes. A copy that stays has another exit status than 1, and the sender must not have its guest back.
 fn removed(copy: &mut dyn Arriving, error: Error) -> Failure {
     let error = error.context("receiving the guest");
@@ -337,6 +348,19 @@ mod tests {
         let mut here = Guest::default();
         assert!(on_a_line(from, to, |line| hand_over(line, &mut here)).is_err());
         assert_eq!(here, Guest { running: true, ..Guest::default() });
+    }
+
+    #[test]
+    fn the_last_words_for_a_receiver_that_was_killed_decide() {
+        for runs in [true, false] {
+            let ((from, mut receiver), (_reads, to)) = (ends(), ends());
+            receiver.write_all(READY).unwrap();
+            report_for_dead(&mut receiver, runs).unwrap();
+            let mut here = Guest::default();
+            assert_eq!(on_a_line(from, to, |line| hand_over(line, &mut here)).is_ok(), runs);
+            assert_eq!((here.gone, here.running), (runs, !runs));
+            assert!(!here.running || !here.away);
+        }
     }
 
     #[test]

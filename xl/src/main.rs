@@ -6,6 +6,7 @@ mod cmd;
 mod config;
 mod daemon;
 mod failure;
+mod guard;
 mod handover;
 mod log;
 mod monitor;
@@ -37,6 +38,9 @@ fn run() -> Result<u8, Failure> {
     }
     if let Some(pidfile) = cmd::devd::asked_for(std::env::args_os()) {
         return cmd::devd::run_in_background(pidfile.as_deref()).map(|()| 0);
+    }
+    if guard::asked_for(std::env::args_os()) {
+        return guard::run().map(|()| 0);
     }
     match cli::parse(std::env::args_os())? {
         Call::Print(text, status) => output::print(&text).map(|()| status),

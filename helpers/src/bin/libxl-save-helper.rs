@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 /// Moves a guest for libxl; not for use by hand.
@@ -188,17 +188,27 @@ fn port(number: i64) -> Result<EvtchnPort, Error> {
 struct Libxl;
 
 impl Libxl {
-    /// Tells something. Where libxl is gone, nothing is left to do but to end.
+    /// Tells something. Where libxl is gone, a save puts the guest in order and ends, a restore just ends.
     fn tell(&mut self, message: &Message) {
         if send(&mut io::stdout().lock(), message).is_err() {
-            std::process::exit(-1);
+            self.gone();
         }
     }
 
-    /// Tells something and waits for the answer.
-    fn ask(&mut self, message: &Message) -> i32 {
+    /// Tells something and waits for the answer; `None` where libxl is gone.
+    fn ask(&mut self, message: &Message) -> Option<i32> {
         self.tell(message);
-        receive_reply(&mut io::stdin().lock()).unwrap_or_else(|_| std::process::exit(-2))
+        let answer = receive_reply(&mut io::stdin().lock()).ok();
+        if answer.is_none() {
+            self.gone();
+        }
+        answer
+    }
+
+    fn gone(&self) {
+        if !stop_writing() {
+            std::process::exit(-1);
+        }
     }
 
     fn log(&mut self, level: u32, text: &str) {
@@ -214,7 +224,9 @@ impl Libxl {
         let (retval, errno) = match &ended {
             Ok(()) => (0, 0),
             Err(e) => {
-                self.log(level::ERROR, &e.to_string());
+                let why =
+                    if TERMINATED.load(Ordering::Relaxed) { "it was stopped by SIGTERM".into() } else { e.to_string() };
+                self.log(level::ERROR, &why);
                 (-1, e.errno())
             }
         };
@@ -235,8 +247,8 @@ struct SaveCallbacks<'a> {
 impl SaveControl for SaveCallbacks<'_> {
     fn suspend(&mut self) -> Result<(), Error> {
         match self.libxl.ask(&Message::Suspend {}) {
-            0 => Err(Error::Refused("suspending the guest")),
-            _ => Ok(()),
+            None | Some(0) => Err(Error::Refused("suspending the guest")),
+            Some(_) => Ok(()),
         }
     }
 
@@ -246,7 +258,7 @@ impl SaveControl for SaveCallbacks<'_> {
             return Ok(());
         }
         match self.libxl.ask(&message) {
-            0 => Ok(()),
+            Some(0) => Ok(()),
             _ => Err(Error::Refused("making the device model note what it writes")),
         }
     }
@@ -274,7 +286,7 @@ impl RestoreControl for RestoreCallbacks<'_> {
             return Ok(());
         }
         match self.libxl.ask(&message) {
-            0 => Ok(()),
+            Some(0) => Ok(()),
             _ => Err(Error::Refused("giving the guest the processor that it knows")),
         }
     }
@@ -291,6 +303,7 @@ impl RestoreControl for RestoreCallbacks<'_> {
 /// The stream, and what takes its place on SIGTERM: both descriptors stay open for the life of the process.
 static STREAM: AtomicI32 = AtomicI32::new(-1);
 static UNWRITABLE: AtomicI32 = AtomicI32::new(-1);
+static TERMINATED: AtomicBool = AtomicBool::new(false);
 
 /// On SIGTERM the stream can no longer be written: the save fails at its next write and puts the guest in order
 /// again on its way out, which an exit would not do.
@@ -299,15 +312,21 @@ fn stop_writing_on_sigterm(stream: &OwnedFd) -> Result<(), Error> {
     STREAM.store(stream.as_raw_fd(), Ordering::Relaxed);
     UNWRITABLE.store(File::open("/dev/null").map_err(failed)?.into_raw_fd(), Ordering::Relaxed);
     // No SA_RESTART: a write that waits is to end.
-    let action = SigAction::new(SigHandler::Handler(replace_stream), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler calls nothing but dup2, which is async-signal-safe, and keeps errno.
+    let action = SigAction::new(SigHandler::Handler(on_sigterm), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler stores atomics and calls nothing but dup2, which is async-signal-safe, and keeps errno.
     unsafe { sigaction(Signal::SIGTERM, &action) }.map_err(|e| failed(e.into()))?;
     sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&Signal::SIGTERM.into()), None).map_err(|e| failed(e.into()))
 }
 
-extern "C" fn replace_stream(_signal: i32) {
+extern "C" fn on_sigterm(_signal: i32) {
     let errno = nix::errno::Errno::last_raw();
-    // SAFETY: both are open descriptors, or -1, which dup2 refuses.
-    unsafe { libc::dup2(UNWRITABLE.load(Ordering::Relaxed), STREAM.load(Ordering::Relaxed)) };
+    TERMINATED.store(true, Ordering::Relaxed);
+    stop_writing();
     nix::errno::Errno::set_raw(errno);
+}
+
+/// Sees to it that the save fails at its next write; false if this is none.
+fn stop_writing() -> bool {
+    // SAFETY: both are open descriptors, or -1, which dup2 refuses.
+    unsafe { libc::dup2(UNWRITABLE.load(Ordering::Relaxed), STREAM.load(Ordering::Relaxed)) != -1 }
 }

@@ -11,10 +11,12 @@ use crate::{Ctx, defaults};
 use libxc::DomId;
 
 /// How to create a domain.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
     /// How far local time is ahead of UTC, seconds: for `localtime=1`.
     pub utc_offset: i64,
+    /// Told the domain's number as soon as it has one, for those who see to what is left should this process be killed.
+    pub made: Option<&'a dyn Fn(DomId)>,
 }
 
 /// Creates a domain and leaves it paused. The configuration that is kept for it in
@@ -23,13 +25,18 @@ pub struct Options {
 /// # Errors
 /// The chain of step, object and cause. Nothing of the domain is left then, nor after the context's
 /// [`Cancel`](crate::event::Cancel) fired; what could not be removed is told in the error's notes.
-pub fn create(ctx: &Ctx, given: &DomainConfig, options: &Options) -> Result<DomId> {
+pub fn create(ctx: &Ctx, given: &DomainConfig, options: &Options<'_>) -> Result<DomId> {
     let name = given.c_info.name.as_deref().unwrap_or("a domain without a name");
     birth(ctx, given, options, None).with_context(|| format!("creating {name}"))
 }
 
 /// Creates a domain from its images, or from a stream where there is one.
-pub(super) fn birth(ctx: &Ctx, given: &DomainConfig, options: &Options, stream: Option<Incoming<'_>>) -> Result<DomId> {
+pub(super) fn birth(
+    ctx: &Ctx,
+    given: &DomainConfig,
+    options: &Options<'_>,
+    stream: Option<Incoming<'_>>,
+) -> Result<DomId> {
     let mut undo = Undo::new();
     match steps(ctx, given, options, stream, &mut undo) {
         Ok(domid) => {
@@ -49,7 +56,7 @@ enum Origin<'s> {
 fn steps<'a>(
     ctx: &'a Ctx,
     given: &DomainConfig,
-    options: &Options,
+    options: &Options<'_>,
     stream: Option<Incoming<'_>>,
     undo: &mut Undo<'a>,
 ) -> Result<DomId> {
@@ -66,7 +73,7 @@ fn after_defaults<'a>(
     ctx: &'a Ctx,
     given: &DomainConfig,
     config: &mut DomainConfig,
-    options: &Options,
+    options: &Options<'_>,
     stream: Option<Incoming<'_>>,
     undo: &mut Undo<'a>,
 ) -> Result<DomId> {
@@ -82,6 +89,9 @@ fn after_defaults<'a>(
     check_cancel(ctx)?;
 
     let domid = make::domain(ctx, config)?;
+    if let Some(made) = options.made {
+        made(domid);
+    }
     undo.push("the half-built domain", move || destroy(ctx, domid));
     make::nodes(ctx, config, domid).context("xenstore nodes")?;
     let channels = platform::prepare(ctx, config, domid, options.utc_offset)?;

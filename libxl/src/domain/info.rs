@@ -80,6 +80,15 @@ pub(super) fn twin(ctx: &Ctx, domid: DomId, uuid: &Uuid) -> Result<Option<DomId>
     Ok(list(ctx)?.iter().find(is_twin).map(|twin| twin.domid))
 }
 
+/// Whether a domain has waited, paused, from its beginning. Domain 0 has not, nor one that serves xenstore.
+pub fn never_ran(info: &DomainInfo) -> bool {
+    let others = DomainFlags::DYING | DomainFlags::SHUTDOWN | DomainFlags::XS_DOMAIN;
+    info.domid != DomId(0)
+        && info.flags.contains(DomainFlags::PAUSED)
+        && !info.flags.intersects(others)
+        && info.cpu_time == 0
+}
+
 /// The error of a number that no domain has.
 fn no_such_domain(domid: DomId) -> Error {
     Error::new(ErrorKind::DomainNotFound, format!("there is no domain {domid}"))

@@ -37,7 +37,7 @@ pub struct Stream<'a> {
 pub fn restore(
     ctx: &Ctx,
     given: &DomainConfig,
-    options: &Options,
+    options: &Options<'_>,
     stream: Stream<'_>,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<DomId> {

@@ -1,11 +1,12 @@
 //! Domains that were left half built, and copies of migrations that nobody completes.
 
 use crate::Ctx;
+use crate::domain::info::never_ran;
 use crate::error::{Result, ResultExt};
 use crate::userdata::Userdata;
 use crate::xenstore::{Store, schema};
 use libxc::DomId;
-use libxc::domain::{DomainFlags, DomainInfo};
+use libxc::domain::DomainInfo;
 use std::fs;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -100,14 +101,6 @@ fn incoming_name(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
 
 fn name_of(ctx: &Ctx, domid: DomId) -> Result<Option<String>> {
     Ok(ctx.xs()?.read_optional(&format!("{}/name", schema::domain(domid)))?)
-}
-
-fn never_ran(info: &DomainInfo) -> bool {
-    let others = DomainFlags::DYING | DomainFlags::SHUTDOWN | DomainFlags::XS_DOMAIN;
-    info.domid != DomId(0)
-        && info.flags.contains(DomainFlags::PAUSED)
-        && !info.flags.intersects(others)
-        && info.cpu_time == 0
 }
 
 /// Whether the toolstack's last step is done. A stub domain is part of its guest, and completed with it.

@@ -1,6 +1,6 @@
 # A migration whose connection is cut, or whose receiver is killed, at each message of the handshake and at each boundary
-# of the streams' records, in both directions. Afterwards one guest ticks on and the other side has nothing left, or what
-# docs/migration.md says: a line for each place tells. With stock xl at one side no two copies run either. Most boundaries
+# of the streams' records, in both directions. Afterwards one guest ticks on and the other side has nothing left, or, where
+# the receiver's guard was killed too, what docs/migration.md says: a line for each place tells. With stock xl at one side no two copies run either. Most boundaries
 # within the streams, and stock xl, have their turn with `cargo lab test --long`.
 #: timeout = 800
 . /lab/lib.sh
@@ -21,7 +21,7 @@ migrate() {
 }
 
 all_ended() {
-    ! pgrep -f 'cut.py|libxl-save-helper'
+    ! pgrep -f 'cut.py|libxl-save-helper|xl --guard'
 }
 
 # What there is of the guest: it has the number it had, a copy another one.
@@ -63,7 +63,6 @@ ends() {
     left=$(xl gc)
     [[ "$left" =~ ^(${5-})$ ]] || fail "left: $left"
     [ -z "$(xl gc -n)" ] || fail "there is still something: $(xl gc -n)"
-    [ "$2" != named ] || xl unpause cut
     go_on
 }
 
@@ -85,23 +84,24 @@ for item in "${items[@]}"; do
     esac
     ends "after $item" cut 1 "$guest"
     case $item in
-        banner | "xl header") ends "after $item" kill 1 "$guest" ;;
-        "libxl header" | LIBXC_CONTEXT | PAGE_DATA* | "libxc END") ends "after $item" kill 1 "$guest, $incoming" "$half" ;;
-        "libxl END") ends "after $item" kill 1 "$guest, $incoming" "$half|$unreceived" ;; # it has not said READY
-        READY) ends "after $item" kill 1 "$guest, $incoming" "$unreceived" ;;
+        X86_* | STATIC_DATA_END | HVM_* | PAGE_DATA\ ?*) is_long || continue ;;
     esac
+    ends "after $item" kill 1 "$guest"
 done
 ends "before banner" cut 1 "$guest"
 ends "before banner" kill 1 "$guest"
 ends "before READY" cut 1 "$guest"
-ends "before READY" kill 1 "$guest, $incoming" "$unreceived"
+ends "before READY" kill 1 "$guest"
+ends "after READY" die 1 "$guest"
 
 echo "== after it"
 ends "before GO" cut 1 "$away"
-ends "before GO" kill 1 "$away, $incoming" "$unreceived"
+ends "before GO" kill 1 "$away"
+ends "before GO" die 1 "$guest"
 ends "after GO" cut 1 "$away, $copy"
-ends "after GO" kill 1 "$away, $incoming" "$unreceived"
-ends "after GO" named 1 "$away, copy is paused"
+ends "after GO" kill 1 "$away"
+ends "after GO" die 1 "$guest"
+ends "after GO" named 1 "$guest"
 for how in cut kill; do
     ends "before REPORT" $how 1 "$away, $copy"
     ends "after REPORT" $how 1 "$away, $copy"
@@ -116,6 +116,11 @@ done
 ends "after GO back" cut 1 "$guest"
 ends "after GO back" kill 1 "$guest"
 unset AT_READY
+
+echo "== the receiver's guard is killed too"
+ends "after LIBXC_CONTEXT" all 1 "$guest, $incoming" "$half"
+ends "before READY" all 1 "$guest, $incoming" "$unreceived"
+ends "before GO" all 1 "$away, $incoming" "$unreceived"
 
 if is_long; then
     echo "== stock xl at one side"

@@ -64,6 +64,14 @@ if is_ours; then
     grep -q "interrupted" err || fail "not interrupted (status $status)"
     nothing_left before
     wait
+
+    echo "== xl itself is killed while the stream stands still"
+    { head -c 20000000 good.save; sleep 30; } > way &
+    timeout -s KILL 5 xl restore way 2> err || true
+    cat err
+    nothing_left before
+    grep -q 'was killed: the domain is removed' err || fail "nobody says so"
+    kill $!
 fi
 
 echo "== no memory"

@@ -20,6 +20,10 @@ survives() {
     goes_on saved "$tick"
 }
 
+no_helper() {
+    ! pgrep -f libxl-save-helper
+}
+
 mkdir small
 mount -t tmpfs -o size=20m tmpfs small
 echo "an older save" > small/saved.save
@@ -49,13 +53,22 @@ if is_ours; then
     grep -q "interrupted" err || fail "not interrupted"
     goes_on saved "$tick"
     wait
+
+    echo "== xl itself is killed while the guest is suspended"
+    { exec < slow && sleep 8; } &
+    timeout -s KILL 3 xl save saved slow 2> err || true
+    wait_for 20 no_helper
+    run xl resume saved
+    goes_on saved "$tick"
+    wait
 fi
 killed_midway
 [ -p slow ] || mkfifo slow
 for signal in KILL TERM; do
     echo "== the save helper gets SIG$signal"
     sh midway save $signal < slow > /dev/null &
-    survives "" xl save saved slow
+    [ $signal = KILL ] && word="SIGKILL" || word="stopped by SIGTERM"
+    survives "$word" xl save saved slow
     wait
 done
 umount small

@@ -6,7 +6,9 @@ arrives, and nothing else does); HOW is what happens there:
 
 cut     both ways close; the receiver lives
 kill    the receiver gets SIGKILL (before it reads GO), and the ways close
-named   after GO: SIGKILL once the copy has the guest's name, before it runs
+all     as kill, and its guard gets SIGKILL before it
+die     as kill, but what comes from the receiver's side still arrives
+named   after GO: as die, once the copy has the guest's name, before it runs
 
 The items that pass are written to the file `items`. AT_READY in the environment is a shell command that runs once the
 receiver has the whole guest.
@@ -36,15 +38,27 @@ passed = open("items", "w", buffering=1)
 
 def end(last_words=b""):
     """The receiver hears the sender no more, then nor the sender the receiver."""
+    if HOW == "all":
+        subprocess.run(["pkill", "-KILL", "-f", "xl --guard"], check=True)
     if HOW != "cut":
         receiver.kill()
         receiver.wait()
     os.close(0)
     os.close(to_receiver)
     write(1, last_words)
+    if HOW in ("die", "named"):
+        pass_on_the_rest()
     os.close(from_receiver)
     os.close(1)
     sys.exit(1 if receiver.wait() else 0)
+
+
+def pass_on_the_rest():
+    try:
+        while content := os.read(from_receiver, 4096):
+            write(1, content)
+    except BrokenPipeError:
+        pass  # The sender has ended.
 
 
 def read(fd, length):
@@ -131,7 +145,7 @@ def go():
         forth("GO", 44)
         return
     message = read(0, 44)
-    if HOW == "kill":
+    if HOW != "named":
         receiver.send_signal(signal.SIGSTOP)
         write(to_receiver, message)
         end()

@@ -3,6 +3,7 @@
 use crate::autoballoon;
 use crate::cli::{Globals, Run};
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::handover::{self, Arriving, BANNER, Leaving, Line};
 use crate::monitor::{self, Watching};
 use crate::output::progress::Progress;
@@ -234,6 +235,7 @@ impl Run for MigrateReceive {
         }
         let session = session.cancellable()?;
         let ctx = &session.ctx;
+        let guard = Guard::start()?;
         let mut line = Line::new(ctx, own(io::stdin().as_fd())?, own(io::stdout().as_fd())?);
         say(format_args!("migration target: Ready to receive domain."));
         line.send(BANNER)?;
@@ -246,16 +248,19 @@ impl Run for MigrateReceive {
         }
         let mut progress = Progress::new();
         let stream = Stream { from: line.from.as_fd(), form };
-        let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &mut progress)?;
+        let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut progress)?;
         drop(progress);
-        let mut copy = There { ctx, domid, name, paused: self.paused };
+        let mut copy = There { ctx, domid, name, paused: self.paused, guard: &guard };
         if let Err(failure) = self.watch_in_background(&session, &copy) {
             copy.destroy()?;
             return Err(failure);
         }
+        guard.ready();
         handover::take_over(&mut line, &mut copy)?;
+        let There { name, .. } = copy;
+        drop(guard);
         match Watching::of(self.no_monitor, self.foreground) {
-            Watching::Foreground => monitor::watch(&session, domid, &copy.name, Watching::Foreground),
+            Watching::Foreground => monitor::watch(&session, domid, &name, Watching::Foreground),
             _ => Ok(()),
         }
     }
@@ -287,6 +292,7 @@ struct There<'a> {
     /// The guest's name.
     name: String,
     paused: bool,
+    guard: &'a Guard,
 }
 
 impl Arriving for There<'_> {
@@ -295,10 +301,11 @@ impl Arriving for There<'_> {
     }
 
     fn start(&mut self) -> LibxlResult<()> {
-        match self.paused {
-            true => Ok(()),
-            false => control::unpause(self.ctx, self.domid),
+        if !self.paused {
+            control::unpause(self.ctx, self.domid)?;
         }
+        self.guard.ours();
+        Ok(())
     }
 
     fn destroy(&mut self) -> LibxlResult<()> {

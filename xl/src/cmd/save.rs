@@ -4,6 +4,7 @@ use crate::cli::Run;
 use crate::cmd::create::{Life, let_run};
 use crate::cmd::vncviewer::Viewer;
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::monitor::Watching;
 use crate::output::Format;
 use crate::output::progress::Progress;
@@ -126,7 +127,8 @@ impl Run for Restore {
         let domid = {
             let session = session.cancellable()?;
             let stream = Stream { from: from.as_fd(), form };
-            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &mut Progress::new())?
+            let guard = Guard::start()?;
+            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut Progress::new())?
         };
         let watching = Watching::of(self.no_monitor, self.foreground);
         let_run(

@@ -1,0 +1,163 @@
+//! What sees to it that an xl which is killed while a domain comes out of a stream leaves nothing of it: a process beside it,
+//! which hears over a pipe how far it is.
+//!
+//! A pipe that ends without the last word says that the other is dead. Its domain is removed then, unless it runs; and if
+//! that was the copy of a migration, the sender is told which of the two it was (docs/migration.md).
+
+use crate::cli::Globals;
+use crate::daemon;
+use crate::failure::Failure;
+use crate::handover;
+use crate::output::say;
+use crate::session::Session;
+use libxc::DomId;
+use libxc::domain::DomainFlags;
+use libxl::Ctx;
+use libxl::domain::{self, info};
+use libxl::error::ResultExt;
+use nix::sys::signal::{SigSet, Signal};
+use std::ffi::OsString;
+use std::io::{self, BufRead, PipeWriter, Write};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// The first argument of a run of the program that is a guard. No command can have this name.
+const MARK: &str = "--guard";
+
+const MADE: &str = "made";
+const READY: &str = "ready";
+const OURS: &str = "ours";
+const DONE: &str = "done";
+
+/// The guard, as whoever is guarded sees it. It has nothing more to do once this is dropped.
+pub(crate) struct Guard {
+    words: PipeWriter,
+}
+
+impl Guard {
+    /// Starts a guard. Its standard output is this process's: the way to the sender, where there is one.
+    pub(crate) fn start() -> libxl::Result<Guard> {
+        let (heard, words) = io::pipe().context("a pipe for the guard")?;
+        let mut guard = Command::new(daemon::SELF);
+        guard.arg0("xl").arg(MARK).stdin(heard).spawn().context("starting the guard")?;
+        Ok(Guard { words })
+    }
+
+    /// There is a domain now.
+    pub(crate) fn made(&self, domid: DomId) {
+        self.say(&format!("{MADE} {domid}"));
+    }
+
+    /// The sender will hear that its guest may come here.
+    pub(crate) fn ready(&self) {
+        self.say(READY);
+    }
+
+    /// The guest is here to stay, and the sender will hear so.
+    pub(crate) fn ours(&self) {
+        self.say(OURS);
+    }
+
+    /// A guard that has been killed guards no more; the work goes on.
+    fn say(&self, word: &str) {
+        if let Err(e) = (&self.words).write_all(format!("{word}\n").as_bytes()) {
+            tracing::debug!("telling the guard: {e}");
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.say(DONE);
+    }
+}
+
+/// Whether this run of the program is a guard.
+pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> bool {
+    argv.nth(1).is_some_and(|mark| mark == MARK)
+}
+
+/// The life of a guard.
+pub(crate) fn run() -> Result<(), Failure> {
+    // Known to `ps` by the name of the program.
+    let _ = nix::sys::prctl::set_name(c"xl");
+    // What ends the other ends not this one.
+    let _ = nix::unistd::setsid();
+    let ends = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    ends.thread_block().map_err(libxl::Error::from)?;
+    let Some(Orphan { domid, sender_waits }) = Orphan::heard(io::stdin().lock()) else { return Ok(()) };
+    let runs = !remove_unless_it_runs(&Session::new(Globals::default()).ctx, domid)?;
+    say(format_args!(
+        "whoever made domain {domid} was killed: {}",
+        if runs { "the domain runs on" } else { "the domain is removed" }
+    ));
+    if sender_waits {
+        handover::report_for_dead(&mut io::stdout(), runs).map_err(libxl::Error::from)?;
+    }
+    Ok(())
+}
+
+/// A domain whose maker is dead.
+#[derive(Debug, PartialEq, Eq)]
+struct Orphan {
+    domid: DomId,
+    /// Whether a sender wants to know what has become of it.
+    sender_waits: bool,
+}
+
+impl Orphan {
+    /// Hears the maker out; `None` if there is nothing to do after it.
+    fn heard(words: impl BufRead) -> Option<Orphan> {
+        let mut orphan = None;
+        for line in words.lines() {
+            // What cannot be read is as good as the end.
+            let Ok(line) = line else { break };
+            match line.split_once(' ').unwrap_or((&line, "")) {
+                (MADE, domid) => {
+                    orphan = domid.parse().ok().map(|domid| Orphan { domid: DomId(domid), sender_waits: false })
+                }
+                (READY, _) => orphan = orphan.map(|orphan| Orphan { sender_waits: true, ..orphan }),
+                (OURS | DONE, _) => orphan = None,
+                _ => {}
+            }
+        }
+        orphan
+    }
+}
+
+/// Whether a domain is gone now. One that has run lives on.
+fn remove_unless_it_runs(ctx: &Ctx, domid: DomId) -> libxl::Result<bool> {
+    let Some(info) = ctx.xc()?.domain(domid)? else { return Ok(true) };
+    let goes = info::never_ran(&info) || info.flags.contains(DomainFlags::DYING);
+    if goes {
+        domain::destroy(ctx, domid)?;
+    }
+    Ok(goes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(words: &str) -> Option<(u16, bool)> {
+        Orphan::heard(words.as_bytes()).map(|orphan| (orphan.domid.0, orphan.sender_waits))
+    }
+
+    #[test]
+    fn a_domain_is_an_orphan_from_its_making_until_it_has_its_place() {
+        assert_eq!(heard(""), None);
+        assert_eq!(heard("made 7\n"), Some((7, false)));
+        assert_eq!(heard("made 7\nready\n"), Some((7, true)));
+        assert_eq!(heard("made 7\nready\nours\n"), None);
+        assert_eq!(heard("made 7\ndone\n"), None);
+        assert_eq!(heard("done\n"), None, "it never had a domain");
+    }
+
+    #[test]
+    fn a_guard_is_known_by_its_first_argument() {
+        let asked = |line: &str| asked_for(line.split(' ').map(OsString::from));
+        assert!(asked("xl --guard"));
+        assert!(!asked("xl"));
+        assert!(!asked("xl list --guard"));
+    }
+}
