@@ -1,6 +1,6 @@
 # Devices of each kind come and go while the guest reads and writes another disk: disks from a file, from a block device and
-# by QEMU, an interface on a bridge, a keyboard, a trusted platform module, a display, a sound card; in every fifth round
-# interfaces on a route and NAT too, whose scripts are slow. Now and then one xl detaches what the other attached. After
+# by QEMU, an interface on a bridge, a keyboard, a trusted platform module, a display, a sound card; interfaces on a route
+# and NAT, whose scripts are slow, in every fifth round, or in all with `cargo lab test --long`. Now and then one xl detaches what the other attached. After
 # each round nothing of them is left; all that the guest read is what it had written. Fifty rounds, or as many as
 # there is time for: under software emulation a few, but for `cargo lab test --long`.
 #: timeout = 500
@@ -79,30 +79,16 @@ uses() {
     [ -z "${states//[$'\n4']/}" ]
 }
 
-# What is there now, with few processes: host_state would take longer than a round.
-devices() {
-    local name
-    for file in /proc/[0-9]*/comm; do
-        { read -r name < "$file"; } 2> /dev/null || continue # it has just ended
-        [[ $name != *qemu* ]] || echo "QEMU"
-    done
-    printf '%s\n' /sys/block/loop*/loop /sys/class/net/*
-    xenstore-ls -f | sed 's/ = .*//' | sort
-}
-
 # gone_again: waits until only the guest's own devices are there: the drivers take a moment to let an interface go.
 gone_again() {
-    local limit=$((SECONDS + 10))
-    until devices > devices.now && cmp -s devices.before devices.now; do
-        [ $SECONDS -lt $limit ] || { diff devices.before devices.now; fail "round $round: something is left"; }
-    done
+    nothing_left busy.before
     xl list -l busy | diff configured - || fail "round $round: a device is left in the configuration"
 }
 
 stockxl sched-credit2 -d 0 -w 2560 # the guest would else have half of the CPU
 wait_for 60 load
 before_load=$(load)
-devices > devices.before
+host_state > busy.before
 xl list -l busy > configured
 began=$SECONDS scripted=0 exchanged=0
 round=0
@@ -116,7 +102,7 @@ while more_rounds $round 50; do
     [ $one = $other ] || exchanged=$((exchanged + 1))
     attach $one
     wait_for 30 uses vbd/51728 vbd/51744 vbd/51760 vif/0
-    if [ $((round % 5)) = 3 ]; then
+    if is_long || [ $((round % 5)) = 3 ]; then
         scripted=$((scripted + 1))
         attach_scripted $one
         wait_for 30 uses vif/1 vif/2
