@@ -86,7 +86,7 @@ impl Program {
         self
     }
 
-    /// Sends it this signal if this process ends before it, whatever ends it.
+    /// Sends it this signal if the thread that starts it ends before it, whatever ends that: mostly this process's end.
     pub fn outlived(mut self, signal: Signal) -> Program {
         self.outlived = Some(signal);
         self
