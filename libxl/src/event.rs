@@ -14,6 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Until when to wait.
@@ -143,6 +144,8 @@ fn poll_once(ctx: &Ctx, sources: &[Source<'_>], deadline: Deadline) -> Result<Ve
 pub struct Signals {
     fd: SignalFd,
     mask: SigSet,
+    /// Whether one was taken: whoever did is ending already, and more of them change nothing.
+    was_taken: AtomicBool,
 }
 
 impl Signals {
@@ -151,12 +154,13 @@ impl Signals {
         let mask: SigSet = signals.iter().copied().collect();
         mask.thread_block().context("blocking signals")?;
         let fd = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context("signalfd")?;
-        Ok(Signals { fd, mask })
+        Ok(Signals { fd, mask, was_taken: AtomicBool::new(false) })
     }
 
     /// The next signal that came, if any; does not wait.
     pub fn take(&self) -> Result<Option<Signal>> {
         let info = self.fd.read_signal().context("reading a signal")?;
+        self.was_taken.fetch_or(info.is_some(), Ordering::Relaxed);
         Ok(info.and_then(|info| Signal::try_from(info.ssi_signo as i32).ok()))
     }
 }
@@ -169,6 +173,8 @@ impl AsFd for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
+        // `timeout` sends its signal twice, people press ^C again: that must not end what tells of the first.
+        while self.was_taken.load(Ordering::Relaxed) && matches!(self.take(), Ok(Some(_))) {}
         // Unblocking signals that exist cannot fail.
         let _ = self.mask.thread_unblock();
     }
@@ -341,6 +347,16 @@ mod tests {
         let error = wait(&ctx, &[], Deadline::after(LONG)).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Aborted, "interrupted by SIGUSR1"));
         assert_eq!(wait(&ctx, &[], Deadline::after(SOON)).unwrap(), Woken::TimedOut, "cleaning up can wait");
+    }
+
+    #[test]
+    fn a_signal_that_comes_twice_ends_nothing_when_the_first_was_taken() {
+        let signals = Signals::new(&[Signal::SIGUSR1]).unwrap();
+        for _ in 0..2 {
+            nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
+            let _ = signals.was_taken.load(Ordering::Relaxed) || signals.take().unwrap().is_some();
+        }
+        drop(signals); // the second would end this process
     }
 
     #[test]
