@@ -174,7 +174,9 @@ impl AsFd for Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         // `timeout` sends its signal twice, people press ^C again: that must not end what tells of the first.
-        while self.was_taken.load(Ordering::Relaxed) && matches!(self.take(), Ok(Some(_))) {}
+        if *self.was_taken.get_mut() {
+            while let Ok(Some(_)) = self.take() {}
+        }
         // Unblocking signals that exist cannot fail.
         let _ = self.mask.thread_unblock();
     }

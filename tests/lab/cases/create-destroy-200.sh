@@ -27,12 +27,7 @@ now=$(find /proc/"$(cat /run/xenstored.pid)"/fd /proc/"$(cat /run/xenconsoled.pi
 [ "$now" -le "$descriptors" ] || fail "the daemons hold $now descriptors, before: $descriptors"
 is_long || exit 0
 
-tiny_pv server > server.cfg
-stockxl create -q -p server.cfg
-set -m # a process group of its own
-serve_small "$(stockxl domid server)" &
-serving=$!
-set +m
+small_server
 {
     tiny_pv cycle
     cat << END
@@ -59,5 +54,4 @@ for cycle in $(seq 50); do
 done
 echo "50 with devices after $SECONDS s"
 nothing_left before
-stockxl destroy server
-kill -- -$serving
+end_small_server

@@ -19,12 +19,7 @@ ip link add dom0 type dummy
 ip addr add 10.9.1.1/24 dev dom0
 ip link set dom0 up
 ifconfig_for_stock
-tiny_pv server > server.cfg
-stockxl create -q -p server.cfg
-set -m # a process group of its own
-serve_small "$(stockxl domid server)" &
-serving=$!
-set +m
+small_server
 
 # The guest has a disk that QEMU serves, so that there is a QEMU. Linux does not give back all memory that it had for a
 # device: in a guest of 128 MiB it was at its end after forty rounds.
@@ -119,8 +114,7 @@ if grep -a '^load:.*\(wrong\|cannot\)' /var/log/xen/console/guest-busy.log; then
 [ "$(load)" -gt "$before_load" ] || fail "the guest does not write any more"
 stockxl sched-credit2 -d 0 -w 256
 run xl destroy busy
-stockxl destroy server
-kill -- -$serving
+end_small_server
 ip link del dom0
 losetup -d "$device"
 nothing_left nothing

@@ -4,14 +4,8 @@
 . /lab/lib.sh
 
 host_state > before
-tiny_pv server > server.cfg
-stockxl create -q -p server.cfg
+small_server
 server=$(stockxl domid server)
-
-set -m # a process group of its own
-serve_small "$server" &
-serving=$!
-set +m
 
 {
     tiny_pv small
@@ -85,6 +79,5 @@ if is_ours; then
     xl destroy small
 fi
 
-stockxl destroy server
-kill -- -$serving
+end_small_server
 nothing_left before

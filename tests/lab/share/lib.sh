@@ -154,10 +154,20 @@ bridge() {
     ip link set "$1" up
 }
 
-# serve_small DOMID: plays the drivers and the devd of a domain that serves keyboards, trusted platform modules, displays
-# and sound cards: they get ready and let go. Never returns.
-serve_small() {
-    exec python3 /lab/serve-small.py "$1"
+# small_server: a domain `server` that serves keyboards, trusted platform modules, displays, sound cards and PV calls. Its
+# drivers and its devd are played: they get ready and let go.
+small_server() {
+    tiny_pv server > server.cfg
+    stockxl create -q -p server.cfg
+    set -m # a process group of its own
+    python3 /lab/serve-small.py "$(stockxl domid server)" &
+    serving=$!
+    set +m
+}
+
+end_small_server() {
+    stockxl destroy server
+    kill -- -$serving
 }
 
 # ifconfig_for_stock: stock's vif-route calls ifconfig, which is not here; a program in its place, for this case alone.
