@@ -1,6 +1,6 @@
 # Two hundred tiny guests come and go, and the host is as before: memory, xenstore, files, processes. With
 # `cargo lab test --long` so do fifty more, with each kind of device that comes with a guest only.
-#: timeout = 1200
+#: timeout = 600
 . /lab/lib.sh
 
 tiny_pv cycle > cycle.cfg

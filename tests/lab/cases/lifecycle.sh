@@ -1,5 +1,5 @@
 # The monitor does what the configuration says when a guest powers off, reboots or crashes.
-#: timeout = 900
+#: timeout = 600
 . /lab/lib.sh
 
 start() {

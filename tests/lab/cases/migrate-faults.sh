@@ -1,6 +1,6 @@
 # A migration whose other end goes away or cannot take the guest: it runs on where it is, nothing of it is left there.
 # (migrate-cuts has all places where the connection can be cut.)
-#: timeout = 900
+#: timeout = 600
 . /lab/lib.sh
 
 host_state > before

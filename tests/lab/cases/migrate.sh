@@ -1,6 +1,6 @@
 # `xl migrate`: each xl sends to the other, on one host, while the guest runs; it goes on where it was, without a tick
 # missing, with what is in its memory, its CPUs and its xenstore nodes, and there is one of it.
-#: timeout = 900
+#: timeout = 600
 . /lab/lib.sh
 
 # Both are on one host, where they share /vm/UUID (docs/migration.md); where stock xl takes part it is gone from then on.

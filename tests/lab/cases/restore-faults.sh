@@ -1,6 +1,6 @@
 # What can go wrong with `xl restore`: a file that is damaged or ends too early, at any record, a save helper that is
 # killed, no memory, a name in use. Each is one clear error; nothing is left of what was restored so far.
-#: timeout = 900
+#: timeout = 600
 . /lab/lib.sh
 
 linux saved pvh > saved.cfg

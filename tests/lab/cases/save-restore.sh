@@ -1,6 +1,6 @@
 # `xl save` and `xl restore`: each xl reads what the other wrote, and so do both verify-stream-v2; a guest goes on where it
 # was, with what is in its memory, its CPUs and its xenstore nodes, under the same UUID and configuration.
-#: timeout = 900
+#: timeout = 600
 . /lab/lib.sh
 
 # Debian's package does not tell stock's tool where its modules are.
