@@ -59,7 +59,7 @@ if is_ours; then
     timeout -s KILL 3 xl save saved slow 2> err || true
     wait_for 20 no_helper
     run xl resume saved
-    goes_on saved "$tick"
+    goes_on saved "$(last_tick saved)"
     wait
 fi
 killed_midway
