@@ -79,28 +79,6 @@ run xl usbctrl-detach usb 1
 run xl usbdev-attach usb hostbus=$bus hostaddr=$address
 run xl destroy usb
 
-# They come and go, by turns of the two; under software emulation once, fifty times with `cargo lab test --long`. The
-# guest lets go of nothing, so each removal takes its whole time.
-run xl create -q -p usb.cfg
-domid=$(stockxl domid usb)
-run xl usbdev-detach usb 1 2
-state none
-round=0
-while more_rounds $round 50; do
-    round=$((round + 1))
-    if [ $((round % 2)) = 1 ]; then one=xl other=stockxl; else one=stockxl other=xl; fi
-    $one usbctrl-attach usb ports=2
-    wait_for 20 waits "$domid" 2
-    $one usbdev-attach usb hostbus=$bus hostaddr=$address controller=2
-    $other usbdev-detach usb 2 1
-    $other usbctrl-detach usb 2
-    state now
-    cmp none.xenstore now.xenstore
-    cmp none.userdata now.userdata
-done
-echo "$round rounds of 50"
-run xl destroy usb
-
 # A device without a controller gets one, and a QEMU.
 { tiny_pv usb; echo "usbdev = [\"$device\"]"; } > alone.cfg
 run xl create -q -p alone.cfg
