@@ -99,15 +99,19 @@ linux() {
     printf 'extra = "console=hvc0 rdinit=/init quiet %s"\n' "$quickly"
 }
 
-# holder NAME pv|pvh: a Linux guest that holds a pattern in its memory and has two CPUs, and says so.
+# holder NAME pv|pvh: a Linux guest that holds a pattern in its memory and has two CPUs, and says so. Under software emulation
+# a machine with a PVH guest of two CPUs now and then hangs as a whole: it has one but for `cargo lab test --long`.
 holder() {
-    linux "$1" "$2" | sed -e 's/^vcpus = 1/vcpus = 2/' -e "s/ quiet/ quiet pattern=$pattern/"
+    local vcpus=2
+    held_cpus=0-1
+    if [ "$2" = pvh ] && ! is_long; then vcpus=1 held_cpus=0; fi
+    linux "$1" "$2" | sed -e "s/^vcpus = 1/vcpus = $vcpus/" -e "s/ quiet/ quiet pattern=$pattern/"
 }
 pattern=1000000 # 7 MB
 
 # still_holds NAME TICK: after TICK it says again what it has said before.
 still_holds() {
-    wait_for 60 said_after "$2" "/var/log/xen/console/guest-$1.log" "holds $(seq $pattern | md5sum | cut -c 1-32), CPUs 0-1"
+    wait_for 60 said_after "$2" "/var/log/xen/console/guest-$1.log" "holds $(seq $pattern | md5sum | cut -c 1-32), CPUs $held_cpus"
     echo "$1 holds its pattern, and has its CPUs"
 }
 
