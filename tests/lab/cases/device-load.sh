@@ -1,8 +1,8 @@
 # Devices of each kind come and go while the guest reads and writes another disk: disks from a file, from a block device and
 # by QEMU, an interface on a bridge, a keyboard, a trusted platform module, a display, a sound card; interfaces on a route
-# and NAT, whose scripts are slow, in every fifth round, or in all with `cargo lab test --long`. Now and then one xl detaches what the other attached. After
-# each round nothing of them is left; all that the guest read is what it had written. Fifty rounds, or as many as
-# there is time for: under software emulation a few, but for `cargo lab test --long`.
+# and NAT, whose scripts are slow, in every fifth round, or in all with `cargo lab test --long`. Now and then one xl detaches
+# what the other attached. After each round nothing of them is left; all that the guest read is what it had written. Fifty
+# rounds, or as many as there is time for: under software emulation a few, but for `cargo lab test --long`.
 #: timeout = 500
 . /lab/lib.sh
 

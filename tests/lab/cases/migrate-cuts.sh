@@ -1,7 +1,7 @@
 # A migration whose connection is cut, or whose receiver is killed, at each message of the handshake and at each boundary
 # of the streams' records, in both directions. Afterwards one guest ticks on and the other side has nothing left, or, where
-# the receiver's guard was killed too, what docs/migration.md says: a line for each place tells. With stock xl at one side no two copies run either. Most boundaries
-# within the streams, and stock xl, have their turn with `cargo lab test --long`.
+# the receiver's guard was killed too, what docs/migration.md says: a line for each place tells. With stock xl at one side no
+# two copies run either. Most boundaries within the streams, and stock xl, have their turn with `cargo lab test --long`.
 #: timeout = 800
 . /lab/lib.sh
 
@@ -83,9 +83,6 @@ for item in "${items[@]}"; do
         "xl header" | LIBXC_CONTEXT | "libxc END") continue ;;
     esac
     ends "after $item" cut 1 "$guest"
-    case $item in
-        X86_* | STATIC_DATA_END | HVM_* | PAGE_DATA\ ?*) is_long || continue ;;
-    esac
     ends "after $item" kill 1 "$guest"
 done
 ends "before banner" cut 1 "$guest"
