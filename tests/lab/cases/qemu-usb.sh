@@ -79,6 +79,34 @@ run xl usbctrl-detach usb 1
 run xl usbdev-attach usb hostbus=$bus hostaddr=$address
 run xl destroy usb
 
+# They come and go, by turns of the two; under software emulation once, fifty times with `cargo lab test --long`. The
+# guest lets go of nothing, so each removal takes its whole time. What was detached stays in the stored configuration with
+# either xl, whose reader goes by xenstore: it is the same after each round, and the lists show nothing of it.
+run xl create -q -p usb.cfg
+domid=$(stockxl domid usb)
+run xl usbdev-detach usb 1 2
+state none
+xl list -l usb > none.long
+round=0
+while more_rounds $round 50; do
+    round=$((round + 1))
+    if [ $((round % 2)) = 1 ]; then one=xl other=stockxl; else one=stockxl other=xl; fi
+    $one usbctrl-attach usb ports=2
+    wait_for 20 waits "$domid" 2
+    $one usbdev-attach usb hostbus=$bus hostaddr=$address controller=2
+    state attached
+    ! cmp -s none.our-list attached.our-list || fail "the controller is not listed"
+    $other usbdev-detach usb 2 1
+    $other usbctrl-detach usb 2
+    state now
+    [ -e first.userdata ] || cp now.userdata first.userdata
+    cmp first.userdata now.userdata
+    for what in xenstore stock-list our-list; do cmp none.$what now.$what; done
+    xl list -l usb | cmp none.long -
+done
+echo "$round rounds of 50"
+run xl destroy usb
+
 # A device without a controller gets one, and a QEMU.
 { tiny_pv usb; echo "usbdev = [\"$device\"]"; } > alone.cfg
 run xl create -q -p alone.cfg
