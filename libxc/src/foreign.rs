@@ -101,18 +101,6 @@ impl Xc {
         Ok((ForeignMap { xc: self, start, pages, protection }, errors))
     }
 
-    /// Maps `count` frames of a domain that follow each other.
-    pub fn map_foreign_range(
-        &self,
-        domid: DomId,
-        protection: Protection,
-        first: u64,
-        count: usize,
-    ) -> Result<ForeignMap<'_>> {
-        let frames: Vec<u64> = (first..).take(count).collect();
-        self.map_foreign(domid, protection, &frames)
-    }
-
     /// Grants the control domains access to a new domain's console and xenstore pages, so that the
     /// guest need not (entries `GNTTAB_RESERVED_CONSOLE` and `GNTTAB_RESERVED_XENSTORE`, xen/grant_table.h).
     pub fn seed_grants(&self, domid: DomId, pages: SeededPages) -> Result<()> {

@@ -16,15 +16,6 @@ pub struct DirtyBitmap<'xc> {
     pages: u64,
 }
 
-/// What Xen counted while it filled a [`DirtyBitmap`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DirtyStats {
-    /// Writes that Xen had to look at.
-    pub faults: u32,
-    /// Pages that were written.
-    pub dirty: u32,
-}
-
 impl<'xc> DirtyBitmap<'xc> {
     /// Every bit of `pages` set.
     pub fn full(xc: &'xc Xc, pages: u64) -> Result<DirtyBitmap<'xc>> {
@@ -80,9 +71,9 @@ impl Xc {
         self.plain_shadow_op(domid, sys::XEN_DOMCTL_SHADOW_OP_OFF)
     }
 
-    /// Takes the pages written since the last time, and begins anew. `last` says that the domain will not run again
+    /// Takes the pages written since the last time, and begins anew; how many they are. `last` says that the domain will not run again
     /// before the noting ends.
-    pub fn take_dirty(&self, domid: DomId, into: &mut DirtyBitmap<'_>, last: bool) -> Result<DirtyStats> {
+    pub fn take_dirty(&self, domid: DomId, into: &mut DirtyBitmap<'_>, last: bool) -> Result<u32> {
         let mode = if last { sys::XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL } else { 0 };
         let args = sys::xen_domctl_shadow_op {
             op: sys::XEN_DOMCTL_SHADOW_OP_CLEAN,
@@ -99,7 +90,7 @@ impl Xc {
                 done.pages, into.pages
             )));
         }
-        Ok(DirtyStats { faults: done.stats.fault_count, dirty: done.stats.dirty_count })
+        Ok(done.stats.dirty_count)
     }
 
     fn plain_shadow_op(&self, domid: DomId, op: u32) -> Result<()> {

@@ -57,7 +57,7 @@ impl<'a> MemoryOut<'a> {
         self.pace = bytes_per_second.map(|limit| (Pace::new(limit), Instant::now()));
     }
 
-    /// Sends these pages, `total` of them as far as is known.
+    /// Sends these pages, `total` of them as far as is known. How many went with their content.
     pub(super) fn send(
         &mut self,
         guest: &dyn GuestFrames,
@@ -65,7 +65,7 @@ impl<'a> MemoryOut<'a> {
         total: u64,
         what: &str,
         control: &mut dyn SaveControl,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         self.send_until(guest, pages, u64::MAX, total, what, control)
     }
 
@@ -78,10 +78,10 @@ impl<'a> MemoryOut<'a> {
         total: u64,
         what: &str,
         control: &mut dyn SaveControl,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let mut pages = pages.peekable();
         let mut batch = Batch::default();
-        let (mut done, mut found) = (0, 0);
+        let (mut done, mut found, mut written) = (0, 0, 0);
         let (pages_at_once, records_at_once) = match self.pace {
             Some(_) => (Pace::PAGES, 1),
             None => (BATCH_MAX, RECORDS_AT_ONCE),
@@ -96,12 +96,12 @@ impl<'a> MemoryOut<'a> {
             more = found < present && pages.peek().is_some();
             if batch.records.len() == records_at_once || !more {
                 let sent = batch.frames.len();
-                self.write(guest, std::mem::take(&mut batch))?;
+                written += self.write(guest, std::mem::take(&mut batch))?;
                 control.progress(what, done.min(total), total);
                 self.keep_pace(sent);
             }
         }
-        Ok(())
+        Ok(written)
     }
 
     fn keep_pace(&mut self, pages: usize) {
@@ -132,10 +132,10 @@ impl<'a> MemoryOut<'a> {
         Ok(())
     }
 
-    /// Maps the content of all records and writes them with it.
-    fn write(&mut self, guest: &dyn GuestFrames, mut batch: Batch) -> Result<()> {
+    /// Maps the content of all records and writes them with it. How many pages have content.
+    fn write(&mut self, guest: &dyn GuestFrames, mut batch: Batch) -> Result<u64> {
         if batch.records.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let map = match &batch.frames[..] {
             [] => None,
@@ -153,7 +153,9 @@ impl<'a> MemoryOut<'a> {
             pieces.push(Piece::Own(head));
             pieces.extend(contents.iter().map(|content| content.piece(map.as_ref())));
         }
-        write_pieces(self.out, &pieces).during("writing the guest's memory into the stream")
+        write_pieces(self.out, &pieces).during("writing the guest's memory into the stream")?;
+        let entries = batch.records.iter().flat_map(|record| &record.entries);
+        Ok(entries.filter(|entry| entry.kind.has_data()).count() as u64)
     }
 }
 

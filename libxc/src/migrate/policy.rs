@@ -26,7 +26,7 @@ pub struct Limits {
 /// A pass over the pages that were to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
-    /// Pages that it sent.
+    /// Pages that it sent with their content.
     pub(super) sent: u64,
     /// How long that took.
     pub(super) took: Duration,
@@ -68,6 +68,10 @@ impl Rounds {
 
     /// Decides what comes after a round.
     pub(super) fn after(&mut self, round: Round) -> Next {
+        if self.done == 1 {
+            // The first round asked of all the numbers that have no page, too: another tells better what a page takes.
+            (self.sent, self.took) = (0, Duration::ZERO);
+        }
         self.done += 1;
         self.sent += round.sent;
         self.took += round.took;
@@ -98,7 +102,7 @@ impl Rounds {
         if enough { Next::Suspend } else { Next::Round }
     }
 
-    /// How long so many pages take at the speed of all rounds.
+    /// How long so many pages take at the speed of the rounds so far.
     fn time_for(&self, pages: u64) -> Duration {
         let nanos = self.took.as_nanos().saturating_mul(pages.into()) / u128::from(self.sent.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -174,6 +178,14 @@ mod tests {
         assert_eq!(limited.number(), 2);
         assert_eq!(limited.after(round(301, 300)), Next::Suspend);
         assert_eq!(rounds(Some(MS)).after(round(1000, 20)), Next::Round, "few pages are not few enough by themselves");
+    }
+
+    #[test]
+    fn what_the_first_round_took_counts_until_there_is_another() {
+        let mut limited = rounds(Some(300 * MS));
+        let first = Round { sent: 1000, took: Duration::from_secs(10), dirty: 31 };
+        assert_eq!(limited.after(first), Next::Round, "310 ms");
+        assert_eq!(limited.after(round(31, 300)), Next::Suspend);
     }
 
     #[test]

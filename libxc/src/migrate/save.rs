@@ -176,12 +176,13 @@ impl Save<'_> {
             Guest::Pv(_) => None,
         };
         match present {
-            None => memory.send(&self.guest, 0..pages, pages, "Frames", self.control),
+            None => memory.send(&self.guest, 0..pages, pages, "Frames", self.control)?,
             Some(present) => {
                 let order = likely_first(pages, present);
-                memory.send_until(&self.guest, order, present, present, "Frames", self.control)
+                memory.send_until(&self.guest, order, present, present, "Frames", self.control)?
             }
-        }
+        };
+        Ok(())
     }
 
     /// How many pages of a suspended HVM or PVH guest have content, if that is certain. Each of the guest's pages has one
@@ -204,10 +205,10 @@ impl Save<'_> {
         let frames = |round| format!("Frames iteration {round}");
         loop {
             let (number, began) = (rounds.number(), Instant::now());
-            memory.send(&self.guest, dirty.iter(), to_send, &frames(number), self.control)?;
+            let sent = memory.send(&self.guest, dirty.iter(), to_send, &frames(number), self.control)?;
             self.check_p2m()?;
-            let stats = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
-            let round = Round { sent: to_send, took: began.elapsed(), dirty: stats.dirty.into() };
+            let written = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
+            let round = Round { sent, took: began.elapsed(), dirty: written.into() };
             self.control.progress(&format!("Written during iteration {number}"), round.dirty, pages);
             to_send = round.dirty;
             match rounds.after(round) {
@@ -221,9 +222,9 @@ impl Save<'_> {
         // What the last look told is not sent yet: it joins what is written until the guest stands still.
         let unsent: Vec<u64> = dirty.iter().chain(memory.take_deferred()).collect();
         self.suspend()?;
-        let stats = self.xc.take_dirty(domid, &mut dirty, true).during("reading the log of written pages")?;
+        let written = self.xc.take_dirty(domid, &mut dirty, true).during("reading the log of written pages")?;
         unsent.iter().for_each(|&page| dirty.set(page));
-        let total = unsent.len() as u64 + u64::from(stats.dirty);
+        let total = unsent.len() as u64 + u64::from(written);
         memory.send(&self.guest, dirty.iter(), total, &frames(rounds.number()), self.control)?;
         self.check_p2m()?;
         if self.options.verify {
