@@ -3,6 +3,7 @@
 //! The chunks tell where the stream ends, so that what follows it on the same pipe, as in a migration, is not read.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use zstd::zstd_safe::CParameter;
 
 /// The first bytes of a zstd frame (RFC 8878, section 3.1.1) and of an LZ4 frame.
 const ZSTD_MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
@@ -13,6 +14,10 @@ const CHUNK: usize = 256 << 10;
 const CHUNK_MAX: u32 = 16 << 20;
 /// Bytes that go into the compressor at once.
 const COPIED_AT_ONCE: usize = 256 << 10;
+
+/// Bytes that a processor compresses on its own: what is in work when the guest stands still already is then this much for
+/// each of them, at any level.
+const JOB: u32 = 8 << 20;
 
 /// How to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +37,10 @@ pub fn compress(method: Method, from: impl Read, to: impl Write) -> io::Result<(
             encoder.include_checksum(true)?;
             // One processor needs no workers beside the caller.
             let processors = std::thread::available_parallelism().map_or(1, usize::from) as u32;
-            encoder.multithread(if processors > 1 { processors } else { 0 })?;
+            if processors > 1 {
+                encoder.multithread(processors)?;
+                encoder.set_parameter(CParameter::JobSize(JOB))?;
+            }
             copy(from, &mut encoder)?;
             encoder.finish()?.finish()
         }

@@ -38,11 +38,16 @@ fn dump(options: &Options) -> Result<(), String> {
     let input = inherited::open(&options.input).map_err(|e| e.to_string())?;
     let (format, input) = recognise(input).map_err(|e| e.to_string())?;
     let mut out = BufWriter::new(io::stdout().lock());
-    let walked = walk(input, format, &mut |offset, part| {
-        print(&mut out, &describe(offset, &part), options.json).map_err(|e| format!("standard output: {e}"))
-    });
-    out.flush().map_err(|e| format!("standard output: {e}"))?;
-    walked.map_err(|e| e.to_string())
+    // Whoever reads has seen enough: `| head`, `| grep -q`.
+    let mut enough = false;
+    let mut written = |done: io::Result<()>| {
+        enough |= matches!(&done, Err(e) if e.kind() == io::ErrorKind::BrokenPipe);
+        done.map_err(|e| format!("standard output: {e}"))
+    };
+    let walked =
+        walk(input, format, &mut |offset, part| written(print(&mut out, &describe(offset, &part), options.json)));
+    let flushed = written(out.flush());
+    if enough { Ok(()) } else { flushed.and(walked.map_err(|e| e.to_string())) }
 }
 
 /// Which layer a stream begins with, by its first bytes.

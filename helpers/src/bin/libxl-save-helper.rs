@@ -16,9 +16,10 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 use nix::sys::stat::{SFlag, fstat};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Moves a guest for libxl; not for use by hand.
@@ -96,8 +97,7 @@ fn save(libxl: &mut Libxl, args: &[i64], extra: &ExtraOptions) -> Result<(), Err
     if kind != PLAIN {
         return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
     }
-    let stream = stream_fd(stream)?;
-    stop_writing_on_sigterm(&stream)?;
+    let stream = stop_writing_on_sigterm(stream_fd(stream)?)?;
     let options = SaveOptions {
         domid: domain(domid)?,
         live: flags & LIVE != 0,
@@ -108,7 +108,7 @@ fn save(libxl: &mut Libxl, args: &[i64], extra: &ExtraOptions) -> Result<(), Err
     };
     let mut control = SaveCallbacks { libxl, domid: options.domid, wanted: callbacks };
     let xc = open_xen_and_nothing_more()?;
-    migrate::save(&xc, stream.as_fd(), options, &mut control)
+    migrate::save(&xc, stream, options, &mut control)
 }
 
 fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
@@ -301,21 +301,23 @@ impl RestoreControl for RestoreCallbacks<'_> {
 }
 
 /// The stream, and what takes its place on SIGTERM: both descriptors stay open for the life of the process.
-static STREAM: AtomicI32 = AtomicI32::new(-1);
-static UNWRITABLE: AtomicI32 = AtomicI32::new(-1);
+static STREAM: OnceLock<OwnedFd> = OnceLock::new();
+static UNWRITABLE: OnceLock<File> = OnceLock::new();
 static TERMINATED: AtomicBool = AtomicBool::new(false);
 
 /// On SIGTERM the stream can no longer be written: the save fails at its next write and puts the guest in order
 /// again on its way out, which an exit would not do.
-fn stop_writing_on_sigterm(stream: &OwnedFd) -> Result<(), Error> {
+fn stop_writing_on_sigterm(stream: OwnedFd) -> Result<BorrowedFd<'static>, Error> {
     let failed = |error: io::Error| Error::Io { what: "preparing for SIGTERM", error };
-    STREAM.store(stream.as_raw_fd(), Ordering::Relaxed);
-    UNWRITABLE.store(File::open("/dev/null").map_err(failed)?.into_raw_fd(), Ordering::Relaxed);
+    let unwritable = File::open("/dev/null").map_err(failed)?;
+    UNWRITABLE.get_or_init(|| unwritable);
+    let stream = STREAM.get_or_init(|| stream).as_fd();
     // No SA_RESTART: a write that waits is to end.
     let action = SigAction::new(SigHandler::Handler(on_sigterm), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler stores atomics and calls nothing but dup2, which is async-signal-safe, and keeps errno.
+    // SAFETY: the handler loads and stores atomics and calls nothing but dup2, which is async-signal-safe, and keeps errno.
     unsafe { sigaction(Signal::SIGTERM, &action) }.map_err(|e| failed(e.into()))?;
-    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&Signal::SIGTERM.into()), None).map_err(|e| failed(e.into()))
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&Signal::SIGTERM.into()), None).map_err(|e| failed(e.into()))?;
+    Ok(stream)
 }
 
 extern "C" fn on_sigterm(_signal: i32) {
@@ -327,6 +329,7 @@ extern "C" fn on_sigterm(_signal: i32) {
 
 /// Sees to it that the save fails at its next write; false if this is none.
 fn stop_writing() -> bool {
-    // SAFETY: both are open descriptors, or -1, which dup2 refuses.
-    unsafe { libc::dup2(UNWRITABLE.load(Ordering::Relaxed), STREAM.load(Ordering::Relaxed)) != -1 }
+    let (Some(unwritable), Some(stream)) = (UNWRITABLE.get(), STREAM.get()) else { return false };
+    // SAFETY: both are open, and nothing closes what a static owns.
+    unsafe { libc::dup2(unwritable.as_raw_fd(), stream.as_raw_fd()) != -1 }
 }

@@ -6,6 +6,7 @@ use libxc::DomId;
 use libxc::domain::ShutdownReason;
 use libxl::domain::monitor::{self, AGAIN, READY};
 use libxl::{Ctx, Paths, logfile};
+use nix::sys::signal::SigSet;
 use nix::unistd;
 use std::ffi::OsString;
 use std::io;
@@ -22,6 +23,8 @@ struct Call {
 }
 
 fn main() -> ExitCode {
+    // The xl that started it may have been waiting for signals; they are to end this one.
+    let _ = SigSet::empty().thread_set_mask();
     let Some(call) = parse(std::env::args_os().skip(1)) else {
         eprintln!("usage: xl-monitor [{AGAIN}] XL DOMID NAME (xl runs it, for each domain)");
         return ExitCode::from(2);
