@@ -150,7 +150,8 @@ impl<T, E: Into<Error>> ResultExt<T> for Result<T, E> {
 
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
-        Error::fail(libxc::reason(&e))
+        // One of this kind comes back out of a reader or writer that waits (event::Patient).
+        e.downcast().unwrap_or_else(|e| Error::fail(libxc::reason(&e)))
     }
 }
 

@@ -13,8 +13,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Until when to wait.
@@ -123,16 +125,15 @@ fn poll_once(ctx: &Ctx, sources: &[Source<'_>], deadline: Deadline) -> Result<Ve
             Source::Writable(fd) => PollFd::new(*fd, PollFlags::POLLOUT),
         })
         .collect();
-    fds.extend(ctx.cancel.as_ref().map(|cancel| PollFd::new(cancel.as_fd(), PollFlags::POLLIN)));
+    let cancel = ctx.cancel.as_ref().filter(|cancel| !cancel.is_deferred());
+    fds.extend(cancel.map(|cancel| PollFd::new(cancel.as_fd(), PollFlags::POLLIN)));
     match poll(&mut fds, deadline.poll_timeout()) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(e) => return Err(e).context("waiting"),
     }
     let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
-    if let Some(cancel) = &ctx.cancel
-        && fds.get(sources.len()).is_some_and(ready)
-    {
-        cancel.check()?;
+    if fds.get(sources.len()).is_some_and(ready) {
+        ctx.check_cancel()?;
     }
     Ok((0..sources.len()).filter(|i| ready(&fds[*i])).collect())
 }
@@ -184,26 +185,105 @@ impl Drop for Signals {
 
 /// Ends the waits of a context early, when a signal comes: the operator pressed ^C.
 #[derive(Debug)]
-pub struct Cancel(Signals);
+pub struct Cancel {
+    signals: Signals,
+    /// How many steps are at work that are not to be cut short.
+    deferred: AtomicU32,
+}
 
 impl Cancel {
-    /// Cancels on these signals.
+    /// Cancels on these signals, but for those that whoever started this process had it ignore (nohup, a shell's `&`).
     pub fn on(signals: &[Signal]) -> Result<Cancel> {
-        Ok(Cancel(Signals::new(signals)?))
+        let status = fs::read_to_string("/proc/self/status").context("reading which signals are ignored")?;
+        let ignored = ignored_signals(&status);
+        let taken: Vec<Signal> = signals.iter().copied().filter(|signal| !ignored.contains(*signal)).collect();
+        Ok(Cancel { signals: Signals::new(&taken)?, deferred: AtomicU32::new(0) })
     }
 
-    /// Fails if a signal has come since the last time; for steps that work without waiting.
-    pub fn check(&self) -> Result<()> {
-        match self.0.take()? {
+    /// Fails if a signal has come since the last time.
+    fn check(&self) -> Result<()> {
+        match self.signals.take()? {
             Some(signal) => Err(Error::new(ErrorKind::Aborted, format!("interrupted by {signal}"))),
             None => Ok(()),
         }
+    }
+
+    fn is_deferred(&self) -> bool {
+        self.deferred.load(Ordering::Relaxed) > 0
     }
 }
 
 impl AsFd for Cancel {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.signals.as_fd()
+    }
+}
+
+/// The signals that a process ignores, from its /proc/PID/status (proc(5), SigIgn).
+fn ignored_signals(status: &str) -> SigSet {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    Signal::iterator().filter(|signal| mask & 1 << (*signal as i32 - 1) != 0).collect()
+}
+
+impl Ctx {
+    /// Fails if a signal has come since the last time; for steps that work without waiting.
+    pub fn check_cancel(&self) -> Result<()> {
+        match &self.cancel {
+            Some(cancel) if !cancel.is_deferred() => cancel.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what must not be cut short half done. A signal that comes meanwhile ends the first wait after it.
+    pub fn undisturbed<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(cancel) = &self.cancel else { return work() };
+        cancel.deferred.fetch_add(1, Ordering::Relaxed);
+        let done = work();
+        cancel.deferred.fetch_sub(1, Ordering::Relaxed);
+        done
+    }
+}
+
+/// A file that is read and written as [`wait`] waits: not past a signal, nor past the deadline.
+pub struct Patient<'a> {
+    ctx: &'a Ctx,
+    file: &'a File,
+    deadline: Deadline,
+}
+
+/// What a pipe takes without a wait once it can be written to (pipe(7), PIPE_BUF).
+const AT_ONCE: usize = 4096;
+
+impl<'a> Patient<'a> {
+    /// The file, for a step that may take until the deadline.
+    pub fn new(ctx: &'a Ctx, file: &'a File, deadline: Deadline) -> Patient<'a> {
+        Patient { ctx, file, deadline }
+    }
+
+    fn wait_for(&self, source: Source<'_>) -> io::Result<()> {
+        match wait(self.ctx, &[source], self.deadline).map_err(io::Error::other)? {
+            Woken::By(_) => Ok(()),
+            Woken::TimedOut => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.wait_for(Source::Readable(self.file.as_fd()))?;
+        self.file.read(into)
+    }
+}
+
+impl Write for Patient<'_> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.wait_for(Source::Writable(self.file.as_fd()))?;
+        self.file.write(&from[..from.len().min(AT_ONCE)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -274,7 +354,9 @@ pub fn wait_domain<T>(
 mod tests {
     use super::*;
     use crate::xenstore::fake::Fake;
-    use std::io::{Write, pipe};
+    use nix::sys::signal::raise;
+    use std::io::pipe;
+    use std::os::fd::OwnedFd;
     use std::thread;
 
     const SOON: Duration = Duration::from_millis(30);
@@ -293,6 +375,43 @@ mod tests {
         assert_eq!(wait(&ctx, &sources, Deadline::NEVER).unwrap(), Woken::By(vec![0, 1]), "an end of file wakes");
         let sources = [Source::Writable(written.as_fd())];
         assert_eq!(wait(&ctx, &sources, Deadline::NEVER).unwrap(), Woken::By(vec![0]));
+    }
+
+    #[test]
+    fn a_signal_waits_for_the_end_of_what_must_not_be_cut_short() {
+        let mut ctx = Fake::new().ctx();
+        ctx.cancel = Some(Cancel::on(&[Signal::SIGUSR1]).unwrap());
+        raise(Signal::SIGUSR1).unwrap();
+        let waited = ctx.undisturbed(|| ctx.check_cancel().and_then(|()| wait(&ctx, &[], Deadline::after(SOON))));
+        assert_eq!(waited.unwrap(), Woken::TimedOut);
+        assert_eq!(wait(&ctx, &[], Deadline::after(LONG)).unwrap_err().kind(), ErrorKind::Aborted);
+        ctx.check_cancel().unwrap();
+    }
+
+    #[test]
+    fn ignored_signals_are_known() {
+        let ignored =
+            ignored_signals("SigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n");
+        assert!(ignored.contains(Signal::SIGHUP) && ignored.contains(Signal::SIGPIPE));
+        assert!(!ignored.contains(Signal::SIGINT) && !ignored.contains(Signal::SIGTERM));
+        assert_eq!(ignored_signals(""), SigSet::empty());
+    }
+
+    #[test]
+    fn reading_and_writing_end_with_the_deadline_or_a_signal() {
+        let mut ctx = Fake::new().ctx();
+        let (from, to) = pipe().unwrap();
+        let (from, to) = (File::from(OwnedFd::from(from)), File::from(OwnedFd::from(to)));
+        let soon = || Deadline::after(SOON);
+        let error = Patient::new(&ctx, &to, soon()).write_all(&[7; 1 << 20]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "nobody reads");
+        let mut bytes = Vec::new();
+        let error = Patient::new(&ctx, &from, soon()).read_to_end(&mut bytes).unwrap_err();
+        assert_eq!((error.kind(), bytes.len()), (io::ErrorKind::TimedOut, 1 << 16), "nobody writes");
+        ctx.cancel = Some(Cancel::on(&[Signal::SIGUSR1]).unwrap());
+        raise(Signal::SIGUSR1).unwrap();
+        let error = Error::from(Patient::new(&ctx, &from, Deadline::NEVER).read(&mut [0]).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::Aborted);
     }
 
     #[test]
@@ -345,7 +464,7 @@ mod tests {
     fn a_signal_cancels_once() {
         let mut ctx = Fake::new().ctx();
         ctx.cancel = Some(Cancel::on(&[Signal::SIGUSR1]).unwrap());
-        nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
+        raise(Signal::SIGUSR1).unwrap();
         let error = wait(&ctx, &[], Deadline::after(LONG)).unwrap_err();
         assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Aborted, "interrupted by SIGUSR1"));
         assert_eq!(wait(&ctx, &[], Deadline::after(SOON)).unwrap(), Woken::TimedOut, "cleaning up can wait");
@@ -355,7 +474,7 @@ mod tests {
     fn a_signal_that_comes_twice_ends_nothing_when_the_first_was_taken() {
         let signals = Signals::new(&[Signal::SIGUSR1]).unwrap();
         for _ in 0..2 {
-            nix::sys::signal::raise(Signal::SIGUSR1).unwrap();
+            raise(Signal::SIGUSR1).unwrap();
             let _ = signals.was_taken.load(Ordering::Relaxed) || signals.take().unwrap().is_some();
         }
         drop(signals); // the second would end this process

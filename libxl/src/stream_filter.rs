@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How long it may take to end once it has all of the stream: it has megabytes in work, and its output may be slow.
+/// How long a decoder may take to end once it has said all of the stream, and one that failed to say why.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The most of its last words that is read.
 const WORDS_MAX: u64 = 4096;
@@ -23,7 +23,7 @@ const WORDS_MAX: u64 = 4096;
 /// How a stream is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// zstd, at a level from 1 to 22.
+    /// zstd, at a level from 1 to 19.
     Zstd(u8),
     /// LZ4: less work, larger.
     Lz4,
@@ -32,7 +32,8 @@ pub enum Compression {
 impl Compression {
     /// zstd's own default.
     const LEVEL: u8 = 3;
-    const LEVEL_MAX: u8 = 22;
+    /// Those above need a gigabyte of memory for each processor (zstd(1), `--ultra`).
+    const LEVEL_MAX: u8 = 19;
 
     fn arguments(self) -> Vec<String> {
         match self {
@@ -74,16 +75,16 @@ impl Compressor {
         Ok(Compressor { worker: Worker::start("compressing", program)?, pipe })
     }
 
-    /// Ends the stream; returns when all of it is written.
-    pub(crate) fn finish(self, ctx: &Ctx) -> Result<()> {
+    /// Ends the stream; returns when all of it is written. It has megabytes in work, and its output may be slow.
+    pub(crate) fn finish(self, ctx: &Ctx, deadline: Deadline) -> Result<()> {
         drop(self.pipe);
-        self.worker.end(ctx)
+        self.worker.end(ctx, deadline)
     }
 
     /// Why writing to it failed: if it is gone, its reason in place of the broken pipe.
     pub(crate) fn explain(self, ctx: &Ctx, error: Error) -> Error {
         match is_other_end_gone(self.pipe.as_fd(), PollFlags::POLLERR) {
-            true => self.worker.end(ctx).err().unwrap_or(error),
+            true => self.worker.end(ctx, Deadline::after(PATIENCE)).err().unwrap_or(error),
             false => error,
         }
     }
@@ -126,13 +127,13 @@ impl Decoder {
     /// Waits until it has found the stream's end, in order.
     pub(crate) fn finish(self, ctx: &Ctx) -> Result<()> {
         drop(self.pipe);
-        self.worker.end(ctx)
+        self.worker.end(ctx, Deadline::after(PATIENCE))
     }
 
     /// Why reading from it failed: if it is gone, its reason in place of the stream's early end.
     pub(crate) fn explain(self, ctx: &Ctx, error: Error) -> Error {
         match is_other_end_gone(self.pipe.as_fd(), PollFlags::POLLHUP) {
-            true => self.worker.end(ctx).err().unwrap_or(error),
+            true => self.worker.end(ctx, Deadline::after(PATIENCE)).err().unwrap_or(error),
             false => error,
         }
     }
@@ -164,9 +165,9 @@ impl Worker {
     }
 
     /// Waits for its end; if that is a failure, says why in its words, or else how it ended.
-    fn end(self, ctx: &Ctx) -> Result<()> {
+    fn end(self, ctx: &Ctx, deadline: Deadline) -> Result<()> {
         let name = self.child.name().to_owned();
-        let status = self.child.wait(ctx, Deadline::after(PATIENCE))?;
+        let status = self.child.wait(ctx, deadline)?;
         if status.success() {
             return Ok(());
         }
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(parse("zstd"), Ok(Compression::Zstd(3)));
         assert_eq!(parse("zstd:19"), Ok(Compression::Zstd(19)));
         assert_eq!(parse("lz4"), Ok(Compression::Lz4));
-        for wrong in ["", "gzip", "zstd:0", "zstd:23", "zstd:", "zstd:-1", "lz4:1", "ZSTD"] {
+        for wrong in ["", "gzip", "zstd:0", "zstd:20", "zstd:", "zstd:-1", "lz4:1", "ZSTD"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -21,6 +21,8 @@ const CONFIG: &str = "libxl-json";
 const LOCK: &str = "domain-userdata-lock";
 /// The id of the lock on the socket of its QEMU.
 const QMP_LOCK: &str = "qmp-socket-lock";
+/// The id of the lock that whoever suspends the domain holds. Stock libxl does not know it.
+const SUSPENSION_LOCK: &str = "suspension-lock";
 /// How long another process may hold that lock: it holds it for a few file operations.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -73,6 +75,11 @@ impl Userdata {
     /// Locks the socket of the domain's QEMU, which serves one client after the other.
     pub(crate) fn lock_qmp(&self, ctx: &Ctx) -> Result<LockFile> {
         LockFile::acquire(ctx, &self.path('l', QMP_LOCK), Deadline::after(LOCK_TIMEOUT))
+    }
+
+    /// The right to suspend the domain and to let it go on, unless another process has it.
+    pub(crate) fn try_lock_suspension(&self) -> Result<Option<LockFile>> {
+        LockFile::try_acquire(&self.path('l', SUSPENSION_LOCK))
     }
 
     /// Keeps data under an id, in place of what was there: whole, or not at all. No data removes it.

@@ -19,7 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use std::ffi::OsString;
 use std::io::{self, BufRead, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// The first argument of a run of the program that is a guard. No command can have this name.
 const MARK: &str = "--guard";
@@ -31,7 +31,9 @@ const DONE: &str = "done";
 
 /// The guard, as whoever is guarded sees it. It has nothing more to do once this is dropped.
 pub(crate) struct Guard {
-    words: PipeWriter,
+    process: Child,
+    /// None once it has heard the last.
+    words: Option<PipeWriter>,
 }
 
 impl Guard {
@@ -39,8 +41,8 @@ impl Guard {
     pub(crate) fn start() -> libxl::Result<Guard> {
         let (heard, words) = io::pipe().context("a pipe for the guard")?;
         let mut guard = Command::new(daemon::SELF);
-        guard.arg0("xl").arg(MARK).stdin(heard).spawn().context("starting the guard")?;
-        Ok(Guard { words })
+        let process = guard.arg0("xl").arg(MARK).stdin(heard).spawn().context("starting the guard")?;
+        Ok(Guard { process, words: Some(words) })
     }
 
     /// There is a domain now.
@@ -60,7 +62,8 @@ impl Guard {
 
     /// A guard that has been killed guards no more; the work goes on.
     fn say(&self, word: &str) {
-        if let Err(e) = (&self.words).write_all(format!("{word}\n").as_bytes()) {
+        let told = self.words.as_ref().map(|mut words| words.write_all(format!("{word}\n").as_bytes()));
+        if let Some(Err(e)) = told {
             tracing::debug!("telling the guard: {e}");
         }
     }
@@ -69,6 +72,10 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.say(DONE);
+        self.words = None;
+        if let Err(e) = self.process.wait() {
+            tracing::debug!("the guard's end: {e}");
+        }
     }
 }
 

@@ -6,18 +6,22 @@
 
 use crate::failure::Failure;
 use crate::output::say;
-use libxl::event::{self, Deadline, Source, Woken};
+use libxl::error::ResultExt;
+use libxl::event::{self, Deadline, Patient, Source, Woken};
 use libxl::{Ctx, Error, ErrorKind, Result};
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// The receiver is there. All other messages end with a NUL.
 pub(crate) const BANNER: &[u8] = b"xl migration receiver ready, send binary domain data.\n";
 const READY: &[u8] = b"domain received, ready to unpause\0";
 const GO: &[u8] = b"domain is yours, you are cleared to unpause\0";
 const REPORT: &[u8] = b"my copy unpause results are as follows\0";
+/// How long the sender waits, whatever signal comes, for what has become of its guest.
+const ANSWER: Duration = Duration::from_secs(10);
 /// The receiver's status where it did not understand the sender.
 const NOT_UNDERSTOOD: u8 = 255;
 
@@ -62,6 +66,22 @@ impl<'a> Line<'a> {
         }))
     }
 
+    /// The receiver's status. It mostly comes at once, so that a signal does not end the wait for it at once: where the
+    /// guest is could then not be told.
+    fn report(&mut self) -> Result<u8> {
+        let ctx = self.ctx;
+        let come = ctx.undisturbed(|| -> Result<bool> {
+            Ok(event::wait(ctx, &[Source::Readable(self.from.as_fd())], Deadline::after(ANSWER))? != Woken::TimedOut)
+        });
+        let mut read = || self.expect(REPORT).and_then(|()| self.byte());
+        if come? { ctx.undisturbed(read) } else { read() }
+    }
+
+    /// What the other host says, for a reader that a signal may end.
+    pub(crate) fn reader(&self) -> impl Read {
+        Patient::new(self.ctx, &self.from, Deadline::NEVER)
+    }
+
     fn byte(&mut self) -> Result<u8> {
         let mut byte = [0];
         match self.read(&mut byte)? {
@@ -72,16 +92,12 @@ impl<'a> Line<'a> {
 
     /// Fills a buffer, or as much of it as comes before the end.
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let mut from = self.reader();
         let mut length = 0;
         while length < into.len() {
-            match event::wait(self.ctx, &[Source::Readable(self.from.as_fd())], Deadline::NEVER)? {
-                Woken::TimedOut => continue,
-                Woken::By(_) => {}
-            }
-            match self.from.read(&mut into[length..]) {
-                Ok(0) => break,
-                Ok(read) => length += read,
-                Err(e) => return Err(Error::from(e).context("reading from the other host")),
+            match from.read(&mut into[length..]).context("reading from the other host")? {
+                0 => break,
+                read => length += read,
             }
         }
         Ok(length)
@@ -94,8 +110,10 @@ pub(crate) trait Leaving {
     fn rename_away(&mut self) -> Result<()>;
     /// Takes its name back.
     fn rename_back(&mut self) -> Result<()>;
-    /// Lets it go on here.
-    fn resume(&mut self) -> Result<()>;
+    /// Fails if it must not go now: it does not stand still any more, or the operator wants it to stay.
+    fn check(&mut self) -> Result<()>;
+    /// Lets it be here as it was. Whether it runs.
+    fn put_back(&mut self) -> Result<bool>;
     /// Ends it: its copy runs.
     fn destroy(&mut self) -> Result<()>;
 }
@@ -121,10 +139,10 @@ pub(crate) fn hand_over(line: &mut Line<'_>, guest: &mut dyn Leaving) -> std::re
     }
     say(format_args!("migration sender: Giving target permission to start."));
     // The point of no return: once all of this may have been read, the guest is the receiver's.
-    if let Err(e) = line.send(GO) {
+    if let Err(e) = guest.check().and_then(|()| line.send(GO)) {
         return Err(comes_back(guest, e));
     }
-    let status = line.expect(REPORT).and_then(|()| line.byte()).map_err(undecided)?;
+    let status = line.report().map_err(undecided)?;
     if status != 0 {
         line.expect(GO).map_err(undecided)?;
         let failed = Error::fail(format!("the other host could not start it (status {status}: see its messages)"));
@@ -144,8 +162,9 @@ fn comes_back(guest: &mut dyn Leaving, error: Error) -> Failure {
 
 /// The guest is still the sender's, and goes on there.
 fn stays(guest: &mut dyn Leaving, error: Error) -> Failure {
-    let error = match guest.resume() {
-        Ok(()) => error.note("the guest runs on here"),
+    let error = match guest.put_back() {
+        Ok(true) => error.note("the guest runs on here"),
+        Ok(false) => error.note("the guest is here, suspended as it was before"),
         Err(e) => error.note(format!("the guest is here, and does not go on: {e}")),
     };
     Failure::from(error.context("migration"))
@@ -253,9 +272,12 @@ mod tests {
             self.away = false;
             Ok(())
         }
-        fn resume(&mut self) -> Result<()> {
+        fn check(&mut self) -> Result<()> {
+            self.step("check")
+        }
+        fn put_back(&mut self) -> Result<bool> {
             self.running = true;
-            Ok(())
+            Ok(true)
         }
         fn destroy(&mut self) -> Result<()> {
             self.gone = true;

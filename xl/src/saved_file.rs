@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// A file that is being written under another name. Dropped before [`Pending::keep`], it goes.
@@ -34,8 +34,20 @@ impl Pending {
             Err(e) => return Err(e),
         };
         let partial = partial_name(&path)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&partial)?;
-        Ok(Pending { file, names: Some((partial, path)), kept: false })
+        let earlier = path.metadata().ok();
+        let mode = if earlier.is_some() { 0o600 } else { 0o644 };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
+        let pending = Pending { file, names: Some((partial, path)), kept: false };
+        if let Some(earlier) = earlier {
+            pending.belong_as(&earlier)?;
+        }
+        Ok(pending)
+    }
+
+    /// Gives the file the owner and the mode of the one that it replaces: who may read a guest's memory stays as it was.
+    fn belong_as(&self, earlier: &fs::Metadata) -> io::Result<()> {
+        fchown(&self.file, Some(earlier.uid()), Some(earlier.gid()))?;
+        self.file.set_permissions(earlier.permissions())
     }
 
     /// The open file.
@@ -45,7 +57,7 @@ impl Pending {
 
     /// Puts the whole file in its place, once the disk has it.
     pub(crate) fn keep(mut self) -> Result<(), Failure> {
-        let Some((partial, path)) = &self.names else { return Ok(()) };
+        let Some((partial, path)) = &self.names else { return self.sync_in_place() };
         let keep = || -> io::Result<()> {
             self.file.sync_all()?;
             fs::rename(partial, path)
@@ -56,6 +68,19 @@ impl Pending {
         let synced = File::open(dir).and_then(|dir| dir.sync_all());
         synced.map_err(|e| Failure::new(1, format!("writing {}: {}", dir.display(), libxc::reason(&e))))
     }
+
+    /// A block device has it all then.
+    fn sync_in_place(&self) -> Result<(), Failure> {
+        match self.file.sync_all() {
+            Err(e) if !nothing_to_sync(&e) => Err(Failure::new(1, format!("writing the guest: {}", libxc::reason(&e)))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether an error says that there is nothing to be synced: a pipe, a terminal.
+fn nothing_to_sync(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::Unsupported)
 }
 
 /// Beside the file, so that it is on the same file system; hidden, and nobody else's.
@@ -81,7 +106,7 @@ impl Drop for Pending {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<_> =
@@ -109,8 +134,10 @@ mod tests {
         };
         drop(write());
         assert_eq!((names(&dir).len(), fs::read(&file).unwrap()), (1, b"old".to_vec()));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         write().keep().unwrap();
         assert_eq!((names(&dir).len(), fs::read(&file).unwrap()), (1, b"new".to_vec()));
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640, "nobody else may read it now");
         fs::remove_dir_all(dir).unwrap();
     }
 

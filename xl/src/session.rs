@@ -24,10 +24,11 @@ impl Session {
         Session { globals, ctx: Ctx::new(paths) }
     }
 
-    /// The same run, in which ^C and SIGTERM end what is waited for: what was done so far is taken back then.
+    /// The same run, in which ^C, SIGTERM and the loss of the terminal end what is waited for: what was done so far is taken
+    /// back then.
     pub(crate) fn cancellable(&self) -> libxl::Result<Session> {
         let mut ctx = Ctx::new(self.ctx.paths.clone());
-        ctx.cancel = Some(Cancel::on(&[Signal::SIGINT, Signal::SIGTERM])?);
+        ctx.cancel = Some(Cancel::on(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?);
         Ok(Session { globals: self.globals.clone(), ctx })
     }
 

@@ -86,7 +86,7 @@ fn after_defaults<'a>(
         }
         None => Origin::Images(Box::new(preflight::images(config)?)),
     };
-    check_cancel(ctx)?;
+    ctx.check_cancel()?;
 
     let domid = make::domain(ctx, config)?;
     if let Some(made) = options.made {
@@ -95,7 +95,7 @@ fn after_defaults<'a>(
     undo.push("the half-built domain", move || destroy(ctx, domid));
     make::nodes(ctx, config, domid).context("xenstore nodes")?;
     let channels = platform::prepare(ctx, config, domid, options.utc_offset)?;
-    check_cancel(ctx)?;
+    ctx.check_cancel()?;
 
     let booted = matches!(origin, Origin::Images(_));
     let built = match origin {
@@ -106,13 +106,13 @@ fn after_defaults<'a>(
         Origin::Stream(stream) => stream.memory(ctx, config, domid, &channels)?,
     };
     sched::set(ctx, domid, &config.b_info.sched_params)?;
-    check_cancel(ctx)?;
+    ctx.check_cancel()?;
 
     build::nodes(ctx, config, domid, &channels, &built, booted).context("xenstore nodes")?;
     build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
     devices::add(ctx, config, domid)?;
     console::wait(ctx, domid, channels.console.domid).context("console")?;
-    check_cancel(ctx)?;
+    ctx.check_cancel()?;
 
     remember(ctx, domid, &defaults::stored_form(given, config)).context("configuration")?;
     Ok(domid)
@@ -122,8 +122,4 @@ fn remember(ctx: &Ctx, domid: DomId, config: &DomainConfig) -> Result<()> {
     let userdata = Userdata::named(ctx, domid, config.c_info.uuid);
     let _lock = userdata.lock(ctx)?;
     userdata.store_config(config)
-}
-
-fn check_cancel(ctx: &Ctx) -> Result<()> {
-    ctx.cancel.as_ref().map_or(Ok(()), |cancel| cancel.check())
 }

@@ -4,7 +4,7 @@ use super::create::{self, Options};
 use super::platform::{self, Channels};
 use crate::Ctx;
 use crate::error::{Error, Result, ResultExt};
-use crate::event::Deadline;
+use crate::event::{Deadline, Patient};
 use crate::save_helper::{self, Questions, Rings};
 use crate::stream::{Form, RecordHeader, RecordType, StreamHeader};
 use crate::stream_filter::Decoder;
@@ -69,7 +69,7 @@ impl<'a> Incoming<'a> {
         let plain = decoder.as_ref().map_or(stream.from, AsFd::as_fd);
         let from = File::from(plain.try_clone_to_owned().context("the stream")?);
         let mut incoming = Incoming { from, decoder, progress };
-        match incoming.header() {
+        match incoming.header(ctx) {
             Ok(()) => Ok(incoming),
             Err(e) => Err(incoming.explain(ctx, e)),
         }
@@ -89,19 +89,19 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    fn header(&mut self) -> Result<()> {
-        StreamHeader::decode(&read(&mut self.from)?)?;
+    fn header(&mut self, ctx: &Ctx) -> Result<()> {
+        StreamHeader::decode(&read(ctx, &self.from)?)?;
         Ok(())
     }
 
     fn records(&mut self, ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &Channels) -> Result<Built> {
-        self.expect(RecordType::LibxcContext)?;
+        self.expect(ctx, RecordType::LibxcContext)?;
         let mut questions = Restoring { ctx, config, domid, progress: self.progress };
         let arguments = arguments(domid, channels);
         let from = self.from.as_fd();
         let rings = save_helper::run(ctx, "--restore-domain", from, &arguments, &mut questions, Deadline::NEVER)?;
         let Rings { store, console } = rings.ok_or_else(|| Error::fail("the save helper told of no rings"))?;
-        self.expect(RecordType::End)?;
+        self.expect(ctx, RecordType::End)?;
         Ok(Built { store_frame: store, console_frame: console })
     }
 
@@ -114,8 +114,8 @@ impl<'a> Incoming<'a> {
     }
 
     /// Reads a record's header. The streams of PV and PVH guests have no records but these two.
-    fn expect(&mut self, kind: RecordType) -> Result<()> {
-        match RecordHeader::decode(&read(&mut self.from)?)?.kind {
+    fn expect(&mut self, ctx: &Ctx, kind: RecordType) -> Result<()> {
+        match RecordHeader::decode(&read(ctx, &self.from)?)?.kind {
             found if found == kind => Ok(()),
             found => {
                 Err(Error::fail(format!("the stream: {} where a PV or PVH guest has {}", found.name(), kind.name())))
@@ -124,9 +124,9 @@ impl<'a> Incoming<'a> {
     }
 }
 
-fn read<const N: usize>(from: &mut File) -> Result<[u8; N]> {
+fn read<const N: usize>(ctx: &Ctx, from: &File) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    from.read_exact(&mut bytes).map_err(|e| match e.kind() {
+    Patient::new(ctx, from, Deadline::NEVER).read_exact(&mut bytes).map_err(|e| match e.kind() {
         std::io::ErrorKind::UnexpectedEof => Error::fail("the stream ends too early"),
         _ => Error::from(e),
     })?;
@@ -187,9 +187,12 @@ mod tests {
         file
     }
 
+    fn ctx() -> Ctx {
+        Ctx::new(Paths::installed("/usr".as_ref()))
+    }
+
     fn open<'a>(file: &File, progress: &'a mut dyn FnMut(&str, u64, u64)) -> Result<Incoming<'a>> {
-        let ctx = Ctx::new(Paths::installed("/usr".as_ref()));
-        Incoming::open(&ctx, Stream { from: file.as_fd(), form: Form::Libxl }, DomainType::Pv, progress)
+        Incoming::open(&ctx(), Stream { from: file.as_fd(), form: Form::Libxl }, DomainType::Pv, progress)
     }
 
     #[test]
@@ -206,7 +209,7 @@ mod tests {
         let stream = file(&bytes);
         let mut progress = |_: &str, _, _| {};
         let mut incoming = open(&stream, &mut progress).unwrap();
-        incoming.expect(RecordType::LibxcContext).unwrap();
+        incoming.expect(&ctx(), RecordType::LibxcContext).unwrap();
         let mut rest = String::new();
         incoming.from.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "what follows");
@@ -219,7 +222,7 @@ mod tests {
         let bytes = [&StreamHeader::default().encode()[..], &[3, 0, 0, 0, 0, 0, 0, 0]].concat();
         let stream = file(&bytes);
         let mut incoming = open(&stream, &mut progress).unwrap();
-        let error = incoming.expect(RecordType::LibxcContext).unwrap_err().to_string();
+        let error = incoming.expect(&ctx(), RecordType::LibxcContext).unwrap_err().to_string();
         assert!(error.contains("EMULATOR_CONTEXT"), "{error}");
     }
 }

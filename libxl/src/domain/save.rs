@@ -1,8 +1,9 @@
 //! A guest into a stream: libxl's records around what the save helper writes.
 
-use super::{configuration, info, suspend};
+use super::suspend::Hold;
+use super::{configuration, info};
 use crate::error::{Error, Result, ResultExt};
-use crate::event::Deadline;
+use crate::event::{Deadline, Patient};
 use crate::save_helper::{self, Questions};
 use crate::stream::{RecordHeader, RecordType, StreamHeader};
 use crate::stream_filter::{Compression, Compressor};
@@ -38,21 +39,28 @@ const XCFLAGS_DEBUG: u32 = 1 << 1;
 const CALLBACKS: u32 = 1 << 3 | 1 << 7;
 
 /// Saves a guest into a stream and leaves it suspended (`libxl_domain_suspend`): whoever calls destroys it or lets it go
-/// on ([`suspend::resume`]). `progress` is told how far it is.
+/// on ([`Hold::resume`]). `progress` is told how far it is.
 ///
 /// # Errors
-/// The guest runs on then, in the place that it never left; what kept it from that is told in the error's notes.
+/// The guest runs on then, in the place that it never left; what kept it from that is told in the error's notes. One that
+/// was suspended before stays so.
 pub fn save(
     ctx: &Ctx,
-    domid: DomId,
+    hold: &Hold,
     out: BorrowedFd<'_>,
     options: Options,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<()> {
-    check(ctx, domid).with_context(|| format!("saving domain {domid}"))?;
-    compressed(ctx, domid, out, options, progress)
-        .map_err(|e| go_on(ctx, domid, e))
-        .with_context(|| format!("saving domain {domid}"))
+    let step = || format!("saving domain {}", hold.domid());
+    check(ctx, hold.domid()).with_context(step)?;
+    let deadline = options.time_limit.map_or(Deadline::NEVER, Deadline::after);
+    compressed(ctx, hold, out, options, deadline, progress)
+        .and_then(|()| hold.check(ctx))
+        .map_err(|e| match hold.put_back(ctx) {
+            Ok(_) => e,
+            Err(not_resumed) => e.note(not_resumed.to_string()),
+        })
+        .with_context(step)
 }
 
 /// Refuses what could only fail after the guest was suspended.
@@ -70,35 +78,38 @@ fn is_hvm(ctx: &Ctx, domid: DomId) -> Result<bool> {
 
 fn compressed(
     ctx: &Ctx,
-    domid: DomId,
+    hold: &Hold,
     out: BorrowedFd<'_>,
     options: Options,
+    deadline: Deadline,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<()> {
     let Some(compression) = options.compression else {
-        return stream(ctx, domid, out, options, progress);
+        return stream(ctx, hold, out, options, deadline, progress);
     };
     let compressor = Compressor::start(ctx, compression, out)?;
-    match stream(ctx, domid, compressor.as_fd(), options, progress) {
-        Ok(()) => compressor.finish(ctx),
+    match stream(ctx, hold, compressor.as_fd(), options, deadline, progress) {
+        Ok(()) => compressor.finish(ctx, deadline),
         Err(e) => Err(compressor.explain(ctx, e)),
     }
 }
 
 fn stream(
     ctx: &Ctx,
-    domid: DomId,
+    hold: &Hold,
     out: BorrowedFd<'_>,
     options: Options,
+    deadline: Deadline,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<()> {
-    let mut to = File::from(out.try_clone_to_owned().context("the stream")?);
+    let out_file = File::from(out.try_clone_to_owned().context("the stream")?);
+    let mut to = Patient::new(ctx, &out_file, deadline);
     let write = "writing the stream";
     to.write_all(&StreamHeader::default().encode()).context(write)?;
     to.write_all(&record(RecordType::LibxcContext)).context(write)?;
-    let mut questions =
-        Saving { ctx, domid, hvm: is_hvm(ctx, domid)?, live: options.live, device_model: None, progress };
-    let deadline = options.time_limit.map_or(Deadline::NEVER, Deadline::after);
+    let domid = hold.domid();
+    let hvm = is_hvm(ctx, domid)?;
+    let mut questions = Saving { ctx, hold, hvm, live: options.live, deadline, device_model: None, progress };
     save_helper::run(ctx, "--save-domain", out, &arguments(domid, options), &mut questions, deadline)?;
     if let Some(state) = questions.device_model {
         state.write(&mut to).context(write)?;
@@ -125,19 +136,12 @@ fn record(kind: RecordType) -> [u8; RecordHeader::SIZE] {
     RecordHeader { kind, length: 0 }.encode()
 }
 
-/// Nothing was saved: a guest that was suspended goes on.
-fn go_on(ctx: &Ctx, domid: DomId, error: Error) -> Error {
-    match suspend::is_suspended(ctx, domid).and_then(|yes| if yes { suspend::resume(ctx, domid) } else { Ok(()) }) {
-        Ok(()) => error,
-        Err(e) => error.note(e.to_string()),
-    }
-}
-
 struct Saving<'a> {
     ctx: &'a Ctx,
-    domid: DomId,
+    hold: &'a Hold,
     hvm: bool,
     live: bool,
+    deadline: Deadline,
     /// The state of an HVM guest's device model, once the guest stands still.
     device_model: Option<dm::hvm::State>,
     progress: &'a mut dyn FnMut(&str, u64, u64),
@@ -145,16 +149,16 @@ struct Saving<'a> {
 
 impl Questions for Saving<'_> {
     fn suspend(&mut self) -> Result<()> {
-        suspend::suspend(self.ctx, self.domid)?;
+        self.hold.suspend(self.ctx, self.deadline)?;
         if self.hvm {
-            self.device_model = Some(dm::hvm::State::of(self.ctx, self.domid, self.live)?);
+            self.device_model = Some(dm::hvm::State::of(self.ctx, self.hold.domid(), self.live)?);
         }
         Ok(())
     }
 
     /// PV and PVH guests have no device model that writes to their memory unseen.
     fn log_dirty_devices(&mut self, enable: bool) -> Result<()> {
-        if self.hvm { dm::hvm::log_dirty(self.ctx, self.domid, enable) } else { Ok(()) }
+        if self.hvm { dm::hvm::log_dirty(self.ctx, self.hold.domid(), enable) } else { Ok(()) }
     }
 
     fn static_data_done(&mut self, _missing: u32) -> Result<()> {

@@ -7,7 +7,9 @@
 use super::{configuration, info};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline};
+use crate::lock::LockFile;
 use crate::types::DomainType;
+use crate::userdata::Userdata;
 use crate::xenstore::{Store, schema};
 use crate::{Ctx, dm};
 use libxc::DomId;
@@ -20,36 +22,87 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What is written to `control/shutdown` (docs/misc/xenstore-paths.pandoc).
 const REQUEST: &str = "suspend";
 
-/// Makes a guest suspend itself, and waits until it has (`libxl_domain_suspend_only`). One that is suspended stays so.
-///
-/// # Errors
-/// `GuestTimedOut` if it does not take notice, or does not suspend, within a minute each: it runs on then, and the
-/// request is taken back. `Fail` if it cannot take notice because it is paused or has shut down.
-pub fn suspend(ctx: &Ctx, domid: DomId) -> Result<()> {
-    steps(ctx, domid).with_context(|| format!("suspending domain {domid}"))
+/// The right to suspend a guest and to let it go on. One process has it at a time: of two that save or move a guest, each
+/// would take the other's suspension for its own, and undo it.
+pub struct Hold {
+    domid: DomId,
+    /// Whether the guest was suspended before, by somebody who wants it so.
+    was_suspended: bool,
+    _lock: LockFile,
 }
 
-fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
+impl Hold {
+    /// # Errors
+    /// `LockFail` if another process has it; `DomainNotFound`.
+    pub fn of(ctx: &Ctx, domid: DomId) -> Result<Hold> {
+        let lock = Userdata::of(ctx, domid)?.try_lock_suspension()?;
+        let busy =
+            || format!("domain {domid} is being saved, moved or suspended by another process (wait for its end)");
+        let _lock = lock.ok_or_else(|| Error::new(ErrorKind::LockFail, busy()))?;
+        Ok(Hold { domid, was_suspended: is_suspended(ctx, domid)?, _lock })
+    }
+
+    /// Which guest it is.
+    pub fn domid(&self) -> DomId {
+        self.domid
+    }
+
+    /// Makes the guest suspend itself, and waits until it has (`libxl_domain_suspend_only`). One that is suspended stays so.
+    /// Once it has taken notice nothing ends the wait for it, not even the deadline: it could suspend when nobody is there to
+    /// let it go on.
+    ///
+    /// # Errors
+    /// `GuestTimedOut` if it does not take notice before the deadline or within a minute: it runs on then, and the request is
+    /// taken back; or if it does not suspend within another minute. `Fail` if it cannot take notice because it is paused or has
+    /// shut down.
+    pub fn suspend(&self, ctx: &Ctx, deadline: Deadline) -> Result<()> {
+        suspend(ctx, self.domid, deadline).with_context(|| format!("suspending domain {}", self.domid))
+    }
+
+    /// Makes sure that the guest is suspended still: stock xl, for one, could have let it go on meanwhile.
+    pub fn check(&self, ctx: &Ctx) -> Result<()> {
+        match is_suspended(ctx, self.domid)? {
+            true => Ok(()),
+            false => Err(Error::fail(format!("another process has let domain {} go on meanwhile", self.domid))),
+        }
+    }
+
+    /// Lets the suspended guest go on where it is, with the devices that it has (`libxl_domain_resume` with
+    /// `suspend_cancel`). No signal cuts that short.
+    pub fn resume(&self, ctx: &Ctx) -> Result<()> {
+        ctx.undisturbed(|| resume(ctx, self.domid)).with_context(|| format!("resuming domain {}", self.domid))
+    }
+
+    /// Lets the guest go on if it has been suspended since there is this hold. Whether it runs now.
+    pub fn put_back(&self, ctx: &Ctx) -> Result<bool> {
+        if !self.was_suspended && is_suspended(ctx, self.domid)? {
+            self.resume(ctx)?;
+        }
+        Ok(!self.was_suspended)
+    }
+}
+
+fn suspend(ctx: &Ctx, domid: DomId, deadline: Deadline) -> Result<()> {
     let domain = info::get(ctx, domid)?;
     if domain.shutdown_reason == Some(ShutdownReason::Suspend) {
         return Ok(());
     }
     check_can_answer(&domain)?;
     match info::kind(ctx, &domain)? {
-        DomainType::Hvm => hvm(ctx, domid),
-        _ => ask(ctx, domid),
+        DomainType::Hvm => hvm(ctx, domid, deadline),
+        _ => ask(ctx, domid, deadline),
     }
 }
 
 /// The devices of an HVM guest stop after it. One without PV drivers, or that sleeps, suspends nothing itself: Xen stops it.
-fn hvm(ctx: &Ctx, domid: DomId) -> Result<()> {
+fn hvm(ctx: &Ctx, domid: DomId, deadline: Deadline) -> Result<()> {
     dm::hvm::check(&configuration::current(ctx, domid)?)?;
     let xc = ctx.xc()?;
     if xc.hvm_param(domid, HvmParam::CallbackIrq)? != 0 && xc.hvm_param(domid, HvmParam::AcpiSState)? == 0 {
-        ask(ctx, domid)?;
+        ask(ctx, domid, deadline)?;
     } else {
         xc.shutdown_domain(domid, ShutdownReason::Suspend)?;
-        wait_for_suspend(ctx, domid, PATIENCE)?;
+        wait_for_suspend(ctx, domid)?;
     }
     dm::hvm::stop(ctx, domid).map_err(|e| match go_on(ctx, domid) {
         Ok(()) => e,
@@ -58,17 +111,19 @@ fn hvm(ctx: &Ctx, domid: DomId) -> Result<()> {
 }
 
 /// Asks the guest to suspend itself.
-fn ask(ctx: &Ctx, domid: DomId) -> Result<()> {
+fn ask(ctx: &Ctx, domid: DomId, deadline: Deadline) -> Result<()> {
     let node = schema::control(domid, "shutdown");
     ctx.xs()?.write_bytes(&node, REQUEST.as_bytes())?;
-    match wait_for_notice(ctx, &node, PATIENCE) {
-        Ok(()) => {}
-        Err(e) if take_back(ctx, &node)? => return Err(explain(ctx, domid, e)),
-        // It noticed at the last moment: it is about to suspend.
-        Err(e) if e.kind() == ErrorKind::Aborted => return Err(e),
-        Err(_) => {}
+    let noticed = wait_for_notice(ctx, &node, Deadline::after(PATIENCE).earlier(deadline));
+    if noticed.is_err() && take_back(ctx, &node)? {
+        return noticed.map_err(|e| explain(ctx, domid, e));
     }
-    wait_for_suspend(ctx, domid, PATIENCE)
+    wait_for_suspend(ctx, domid)?;
+    // It noticed at the last moment.
+    match noticed {
+        Err(e) if e.kind() == ErrorKind::Aborted => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses at once what could only end in the time running out.
@@ -82,10 +137,9 @@ fn check_can_answer(domain: &DomainInfo) -> Result<()> {
     Ok(())
 }
 
-fn wait_for_notice(ctx: &Ctx, node: &str, at_most: Duration) -> Result<()> {
-    let what = format!("it has not taken notice of the request within {} s", at_most.as_secs());
+fn wait_for_notice(ctx: &Ctx, node: &str, deadline: Deadline) -> Result<()> {
     let noticed = |value: Option<&str>| Ok((value != Some(REQUEST)).then_some(()));
-    event::wait_node(ctx, node, Deadline::after(at_most), &what, noticed)
+    event::wait_node(ctx, node, deadline, "it has not taken notice of the request", noticed)
 }
 
 /// Takes the request back, unless the guest has noticed it meanwhile. Whether it was taken back.
@@ -110,37 +164,35 @@ fn explain(ctx: &Ctx, domid: DomId, error: Error) -> Error {
     if able { error } else { error.note("its kernel has not told that it can suspend (control/feature-suspend)") }
 }
 
-fn wait_for_suspend(ctx: &Ctx, domid: DomId, at_most: Duration) -> Result<()> {
-    let what = format!("it took notice of the request, but has not suspended within {} s", at_most.as_secs());
-    let suspended = event::wait_domain(ctx, domid, Deadline::after(at_most), &what, |domain| match domain {
+/// Waits for a guest that is about to suspend.
+fn wait_for_suspend(ctx: &Ctx, domid: DomId) -> Result<()> {
+    let what = format!("it took notice of the request, but has not suspended within {} s", PATIENCE.as_secs());
+    let suspended = |domain: Option<&DomainInfo>| match domain {
         None => Err(Error::new(ErrorKind::DomainDestroyed, "it was destroyed meanwhile")),
         Some(DomainInfo { shutdown_reason: None, .. }) => Ok(None),
         Some(DomainInfo { shutdown_reason: Some(ShutdownReason::Suspend), .. }) => Ok(Some(())),
         Some(DomainInfo { shutdown_reason: Some(other), .. }) => {
             Err(Error::fail(format!("it has shut down ({other:?}) instead")))
         }
-    });
-    suspended.map_err(|e| match e.kind() {
-        ErrorKind::TimedOut => e.with_kind(ErrorKind::GuestTimedOut),
+    };
+    let waited = ctx.undisturbed(|| event::wait_domain(ctx, domid, Deadline::after(PATIENCE), &what, suspended));
+    waited.map_err(|e| match e.kind() {
+        ErrorKind::TimedOut => {
+            e.with_kind(ErrorKind::GuestTimedOut).note("if it suspends later, `xl resume` lets it go on")
+        }
         _ => e,
     })
 }
 
-/// Whether a domain is suspended now.
-pub fn is_suspended(ctx: &Ctx, domid: DomId) -> Result<bool> {
+fn is_suspended(ctx: &Ctx, domid: DomId) -> Result<bool> {
     Ok(info::get(ctx, domid)?.shutdown_reason == Some(ShutdownReason::Suspend))
 }
 
-/// Lets a suspended guest go on where it is, with the devices that it has (`libxl_domain_resume` with
-/// `suspend_cancel`).
-pub fn resume(ctx: &Ctx, domid: DomId) -> Result<()> {
-    let steps = || {
-        if info::kind(ctx, &info::get(ctx, domid)?)? == DomainType::Hvm {
-            dm::hvm::go_on(ctx, domid)?;
-        }
-        go_on(ctx, domid)
-    };
-    steps().with_context(|| format!("resuming domain {domid}"))
+fn resume(ctx: &Ctx, domid: DomId) -> Result<()> {
+    if info::kind(ctx, &info::get(ctx, domid)?)? == DomainType::Hvm {
+        dm::hvm::go_on(ctx, domid)?;
+    }
+    go_on(ctx, domid)
 }
 
 fn go_on(ctx: &Ctx, domid: DomId) -> Result<()> {
@@ -166,7 +218,7 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             fake.set(NODE, b"");
         });
-        wait_for_notice(&ctx, NODE, Duration::from_secs(10)).unwrap();
+        wait_for_notice(&ctx, NODE, Deadline::after(Duration::from_secs(10))).unwrap();
         guest.join().unwrap();
         assert!(!take_back(&ctx, NODE).unwrap());
     }
@@ -176,7 +228,7 @@ mod tests {
         let fake = Fake::new();
         fake.set(NODE, b"suspend");
         let ctx = fake.ctx();
-        let error = wait_for_notice(&ctx, NODE, Duration::from_millis(30)).unwrap_err();
+        let error = wait_for_notice(&ctx, NODE, Deadline::after(Duration::from_millis(30))).unwrap_err();
         assert!(take_back(&ctx, NODE).unwrap());
         assert_eq!(ctx.xs().unwrap().read_optional(NODE).unwrap().as_deref(), Some(""));
         let error = explain(&ctx, DomId(3), error);

@@ -49,16 +49,27 @@ host_state > running
 stays "echo xl migration receiver ready, send binary domain data.; sleep 20" --timeout 2
 grep -q 'the time that it may take is over' err || fail "not for its time"
 
-echo "== the sender is told to end"
-tick=$(last_tick stays)
-xl migrate -s "" stays "xl migrate-receive" 2> err &
-sender=$!
-wait_for 30 pgrep -f 'libxl-save-helper --save-domain'
-kill $sender
-! wait $sender || fail "it has migrated"
-cat err
-goes_on stays "$tick"
-nothing_left running
+# refused COMMAND...: another process has the guest.
+refused() {
+    ! xl "$@" 2> second.err || fail "xl $* while the guest is moved"
+    cat second.err
+    grep -q 'by another process' second.err || fail "the cause is not told"
+}
+
+for signal in TERM HUP; do
+    echo "== the sender gets SIG$signal; meanwhile nobody else may save the guest or let it go on"
+    tick=$(last_tick stays)
+    xl migrate -s "" --bandwidth 5 stays "xl migrate-receive" 2> err &
+    sender=$!
+    wait_for 30 pgrep -f 'libxl-save-helper --save-domain'
+    refused save -c stays second.save
+    refused resume stays
+    kill -$signal $sender
+    ! wait $sender || fail "it has migrated"
+    cat err
+    goes_on stays "$tick"
+    nothing_left running
+done
 
 run xl destroy stays
 nothing_left before

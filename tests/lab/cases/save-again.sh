@@ -75,8 +75,7 @@ for kind in pvh pv; do
     tick=$(last_tick kept)
     if [ $kind = pvh ]; then
         # As if it had suspended itself again.
-        PYTHONPATH=/usr/lib/xen-4.17/lib/python python3 -c 'import sys; from xen.lowlevel import xc
-xc.xc().domain_shutdown(int(sys.argv[1]), 2)' "$(stockxl domid kept)"
+        suspends_itself kept
     else
         run xl unpause kept
     fi

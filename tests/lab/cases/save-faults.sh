@@ -1,6 +1,6 @@
-# What can go wrong with `xl save`: a full disk, no such place, a guest that cannot answer, ^C, a save helper
+# What can go wrong with `xl save`: a full disk, no such place, a guest that cannot answer, ^C at any time, a save helper
 # that is killed. Each is one clear error; the guest runs on, an older file stays, nothing is left.
-#: timeout = 300
+#: timeout = 400
 . /lab/lib.sh
 
 linux saved pvh > saved.cfg
@@ -53,6 +53,38 @@ if is_ours; then
     grep -q "interrupted" err || fail "not interrupted"
     goes_on saved "$tick"
     wait
+
+    echo "== a signal once the guest has taken notice: it is let go on as soon as it has suspended"
+    tiny_pvh slow > slow.cfg
+    run stockxl create -q slow.cfg
+    request="/local/domain/$(stockxl domid slow)/control/shutdown"
+    asked() {
+        [ "$(xenstore-read "$request")" = suspend ]
+    }
+    xl save slow slow.save 2> err &
+    saver=$!
+    wait_for 20 asked
+    xenstore-write "$request" ""
+    sleep 1
+    kill $saver
+    sleep 1
+    kill -0 $saver
+    suspends_itself slow
+    ! wait $saver || fail "it was saved"
+    cat err
+    grep -q "interrupted" err || fail "not interrupted"
+    stockxl list slow | grep -q ' [r-][b-]---- ' || fail "it does not run"
+    [ ! -e slow.save ] || fail "a file is left"
+    run stockxl destroy slow
+
+    echo "== a guest that was suspended before stays so"
+    run xl suspend saved
+    ! xl save saved /dev/full 2> err || fail "it was saved"
+    cat err
+    stockxl list saved | grep -q ' ---s-- ' || fail "it is not suspended any more"
+    tick=$(last_tick saved)
+    run xl resume saved
+    goes_on saved "$tick"
 
     echo "== xl itself is killed while the guest is suspended"
     { exec < slow && sleep 8; } &

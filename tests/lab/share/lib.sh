@@ -121,6 +121,12 @@ said_after() {
         END { exit !found }' "$2"
 }
 
+# suspends_itself NAME: what a guest does that has been asked to.
+suspends_itself() {
+    PYTHONPATH=/usr/lib/xen-4.17/lib/python python3 -c 'import sys; from xen.lowlevel import xc
+xc.xc().domain_shutdown(int(sys.argv[1]), 2)' "$(stockxl domid "$1")"
+}
+
 # killed_midway: makes `midway`, which passes a stream on and kills the save helper once 20 MB have gone by:
 # sh midway save|restore KILL|TERM
 killed_midway() {

@@ -14,7 +14,8 @@ use clap::Args;
 use libxc::DomId;
 use libxc::migrate::Limits;
 use libxl::domain::restore::Stream;
-use libxl::domain::{self, control, info, name, save, suspend};
+use libxl::domain::suspend::Hold;
+use libxl::domain::{self, control, info, name, save};
 use libxl::error::ResultExt;
 use libxl::stream_filter::Compression;
 use libxl::{Ctx, Result as LibxlResult};
@@ -45,7 +46,7 @@ pub(crate) struct Migrate {
     /// As -e
     #[arg(short = 'F')]
     foreground: bool,
-    /// Compress what is sent: zstd, zstd:LEVEL (1 to 22) or lz4. Stock xl cannot receive it
+    /// Compress what is sent: zstd, zstd:LEVEL (1 to 19) or lz4. Stock xl cannot receive it
     #[arg(long, value_name = "METHOD")]
     compress: Option<Compression>,
     /// Give up if the guest is not copied within so many seconds; it runs on here
@@ -74,6 +75,7 @@ pub(crate) struct Migrate {
 impl Run for Migrate {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let domid = session.domain(&self.domain)?;
+        let hold = Hold::of(&session.ctx, domid)?;
         let name = info::names(&session.ctx, &[domid])?.pop().flatten().unwrap_or_default();
         let config =
             saved::config(session, domid, &Taken { file: self.config.as_deref(), keep_domid: self.keep_domid })?;
@@ -86,9 +88,9 @@ impl Run for Migrate {
             saved::write(&line.to, "migration stream", &config, self.compress.is_some())?;
             let mut progress = Progress::in_format(&self.format);
             let mut show = |what: &str, done, total| progress.show(what, done, total);
-            Ok(save(ctx, domid, line.to.as_fd(), self.options(), &mut show)?)
+            Ok(save(ctx, &hold, line.to.as_fd(), self.options(), &mut show)?)
         });
-        let ended = sent.and_then(|()| handover::hand_over(&mut line, &mut Here { ctx, domid, name }));
+        let ended = sent.and_then(|()| handover::hand_over(&mut line, &mut Here { ctx, hold: &hold, name }));
         drop(line);
         transport.end();
         ended
@@ -171,7 +173,7 @@ impl Transport {
 /// The guest at the sender.
 struct Here<'a> {
     ctx: &'a Ctx,
-    domid: DomId,
+    hold: &'a Hold,
     name: String,
 }
 
@@ -183,19 +185,24 @@ impl Here<'_> {
 
 impl Leaving for Here<'_> {
     fn rename_away(&mut self) -> LibxlResult<()> {
-        name::rename(self.ctx, self.domid, Some(&self.name), &self.away())
+        name::rename(self.ctx, self.hold.domid(), Some(&self.name), &self.away())
     }
 
     fn rename_back(&mut self) -> LibxlResult<()> {
-        name::rename(self.ctx, self.domid, Some(&self.away()), &self.name)
+        self.ctx.undisturbed(|| name::rename(self.ctx, self.hold.domid(), Some(&self.away()), &self.name))
     }
 
-    fn resume(&mut self) -> LibxlResult<()> {
-        suspend::resume(self.ctx, self.domid)
+    fn check(&mut self) -> LibxlResult<()> {
+        self.ctx.check_cancel()?;
+        self.hold.check(self.ctx)
+    }
+
+    fn put_back(&mut self) -> LibxlResult<bool> {
+        self.hold.put_back(self.ctx)
     }
 
     fn destroy(&mut self) -> LibxlResult<()> {
-        domain::destroy(self.ctx, self.domid)
+        self.ctx.undisturbed(|| domain::destroy(self.ctx, self.hold.domid()))
     }
 }
 
@@ -240,7 +247,7 @@ impl Run for MigrateReceive {
         say(format_args!("migration target: Ready to receive domain."));
         line.send(BANNER)?;
 
-        let Saved { mut loaded, form } = saved::read(&session, &line.from, "<incoming migration stream>", None)?;
+        let Saved { mut loaded, form } = saved::read(&session, line.reader(), "<incoming migration stream>", None)?;
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         loaded.config.c_info.name = Some(incoming(&name));
         if self.debug {

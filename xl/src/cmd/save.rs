@@ -12,9 +12,11 @@ use crate::saved::{self, Saved, Taken};
 use crate::session::Session;
 use crate::{autoballoon, saved_file};
 use clap::Args;
-use libxc::DomId;
+use libxl::Ctx;
 use libxl::domain::restore::Stream;
-use libxl::domain::{self, control, coredump, save, suspend};
+use libxl::domain::suspend::Hold;
+use libxl::domain::{self, control, coredump, save};
+use libxl::event::Deadline;
 use libxl::stream_filter::Compression;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -32,7 +34,7 @@ pub(crate) struct Save {
     /// Keep the domain's number in the file
     #[arg(short = 'D')]
     keep_domid: bool,
-    /// Compress the file: zstd, zstd:LEVEL (1 to 22) or lz4. Stock xl cannot restore it
+    /// Compress the file: zstd, zstd:LEVEL (1 to 19) or lz4. Stock xl cannot restore it
     #[arg(long, value_name = "METHOD")]
     compress: Option<Compression>,
     #[command(flatten)]
@@ -53,6 +55,7 @@ impl Run for Save {
             return Err(Failure::new(1, "-o json: standard output takes the guest already (give a file's name)"));
         }
         let domid = session.domain(&self.domain)?;
+        let hold = Hold::of(&session.ctx, domid)?;
         let session = session.cancellable()?;
         let taken = Taken { file: self.config.as_deref(), keep_domid: self.keep_domid };
         let config = saved::config(&session, domid, &taken)?;
@@ -60,30 +63,29 @@ impl Run for Save {
         saved::write(file.as_file(), &self.file, &config, self.compress.is_some())?;
         let mut progress = Progress::in_format(&self.format);
         let options = save::Options { compression: self.compress, ..save::Options::default() };
-        save(&session.ctx, domid, file.as_file().as_fd(), options, &mut |what, done, total| {
+        save(&session.ctx, &hold, file.as_file().as_fd(), options, &mut |what, done, total| {
             progress.show(what, done, total);
         })?;
         drop(progress);
         // The guest is suspended and goes nowhere before its file is safe.
         if let Err(failure) = file.keep() {
-            suspend::resume(&session.ctx, domid)?;
+            hold.put_back(&session.ctx)?;
             return Err(failure);
         }
-        self.afterwards(&session, domid)
+        session.ctx.undisturbed(|| self.afterwards(&session.ctx, &hold))
     }
 }
 
 impl Save {
     /// What becomes of a guest that is in its file now.
-    fn afterwards(&self, session: &Session, domid: DomId) -> Result<(), Failure> {
-        let ctx = &session.ctx;
+    fn afterwards(&self, ctx: &Ctx, hold: &Hold) -> Result<(), Failure> {
         if !(self.checkpoint || self.paused) {
-            return Ok(domain::destroy(ctx, domid)?);
+            return Ok(domain::destroy(ctx, hold.domid())?);
         }
         if self.paused {
-            control::pause(ctx, domid)?;
+            control::pause(ctx, hold.domid())?;
         }
-        Ok(suspend::resume(ctx, domid)?)
+        Ok(hold.resume(ctx)?)
     }
 }
 
@@ -177,7 +179,7 @@ impl Run for Suspend {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let domid = session.domain(&self.domain)?;
         let session = session.cancellable()?;
-        Ok(suspend::suspend(&session.ctx, domid)?)
+        Ok(Hold::of(&session.ctx, domid)?.suspend(&session.ctx, Deadline::NEVER)?)
     }
 }
 
@@ -191,6 +193,6 @@ pub(crate) struct Resume {
 impl Run for Resume {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let domid = session.domain(&self.domain)?;
-        Ok(suspend::resume(&session.ctx, domid)?)
+        Ok(Hold::of(&session.ctx, domid)?.resume(&session.ctx)?)
     }
 }
