@@ -1,4 +1,4 @@
-# Sixty right and wrong calls end with the exit status of stock xl, and print the same on stdout where it is short.
+# Some seventy right and wrong calls end with the exit status of stock xl.
 #: timeout = 600
 . /lab/lib.sh
 
@@ -75,6 +75,14 @@ mem-max guest nonsense
 mem-max nobody 40
 button-press guest nonsense
 button-press nobody power
+network-attach nobody
+network-attach guest nonsense=1
+vkb-attach nobody backend-type=linux
+vkb-attach nobody nonsense=1
+vkb-attach guest unique-id=keys
+vdispl-attach nobody connectors=left:640x480
+vdispl-attach guest
+vsnd-attach nobody card,short-name=card
 shutdown
 shutdown nobody
 shutdown guest

@@ -51,8 +51,7 @@ impl Parameters {
 }
 
 /// Shows the device if this is a dry run; whether it was one.
-pub(super) fn show(session: &Session, domain: &str, kind: &str, device: &impl Serialize) -> Result<bool, Failure> {
-    session.domain_of_dry_run(domain)?;
+pub(super) fn show(session: &Session, kind: &str, device: &impl Serialize) -> Result<bool, Failure> {
     if session.globals.dry_run {
         output::print(&format!("{kind}: {}\n\n", json::to_string(device)))?;
     }
@@ -62,16 +61,15 @@ pub(super) fn show(session: &Session, domain: &str, kind: &str, device: &impl Se
 /// Shows the device if this is a dry run, else attaches it; until it is connected, ^C takes it back.
 fn attach<T: Serialize>(
     session: &Session,
-    domain: &str,
+    domid: DomId,
     kind: &str,
     device: &T,
     attach: fn(&Ctx, DomId, &T) -> libxl::Result<()>,
 ) -> Result<(), Failure> {
-    if show(session, domain, kind, device)? {
+    if show(session, kind, device)? {
         return Ok(());
     }
-    let session = session.cancellable()?;
-    Ok(attach(&session.ctx, session.domain(domain)?, device)?)
+    Ok(attach(&session.cancellable()?.ctx, domid, device)?)
 }
 
 /// `xl block-attach`.
@@ -86,8 +84,9 @@ pub(crate) struct Block {
 
 impl Run for Block {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
         let disk = Parameters::new(self.disk).read(1, disk::parse)?;
-        attach(session, &self.domain, "disk", &disk, device::attach_disk)
+        attach(session, domid, "disk", &disk, device::attach_disk)
     }
 }
 
@@ -103,12 +102,13 @@ pub(crate) struct Network {
 
 impl Run for Network {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
         let host = load::host_facts(&session.ctx, Options { without_xen: true, ..Options::default() })?;
         let mut nic = load::xl_conf(&session.ctx, &host)?.default_nic();
         let nic = Parameters::new(self.parameters).read(1, |texts, diagnostics| {
             texts.iter().all(|text| vif::parameter(*text, &mut nic, diagnostics)).then_some(nic)
         })?;
-        attach(session, &self.domain, "vif", &nic, |ctx, domid, nic| device::attach_nic(ctx, domid, nic).map(drop))
+        attach(session, domid, "vif", &nic, |ctx, domid, nic| device::attach_nic(ctx, domid, nic).map(drop))
     }
 }
 
@@ -124,11 +124,12 @@ pub(crate) struct Vtpm {
 
 impl Run for Vtpm {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
         let vtpm = Parameters::new(self.parameters).read(1, |texts, diagnostics| {
             let mut vtpm = DeviceVtpm::default();
             texts.iter().all(|text| devices::vtpm_parameter(*text, &mut vtpm, diagnostics)).then_some(vtpm)
         })?;
-        attach(session, &self.domain, "vtpm", &vtpm, device::attach_vtpm)
+        attach(session, domid, "vtpm", &vtpm, device::attach_vtpm)
     }
 }
 
@@ -149,6 +150,7 @@ pub(crate) struct Vkb {
 
 impl Run for Vkb {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
         let parameters = Parameters::new(self.parameters);
         let mut vkb = parameters.read(MINUS_ONE, |texts, diagnostics| {
             let mut vkb = DeviceVkb::default();
@@ -158,7 +160,7 @@ impl Run for Vkb {
         parameters.read(MINUS_THREE, |texts, diagnostics| {
             devices::complete_vkb(&mut vkb, whole(texts), diagnostics).then_some(())
         })?;
-        let done = attach(session, &self.domain, "vkb", &vkb, device::attach_vkb);
+        let done = attach(session, domid, "vkb", &vkb, device::attach_vkb);
         done.map_err(|failure| failure.with_status(MINUS_THREE))
     }
 }
@@ -175,6 +177,7 @@ pub(crate) struct Vdispl {
 
 impl Run for Vdispl {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
         let vdispl = Parameters::new(self.parameters).read(1, |texts, diagnostics| {
             let mut vdispl = DeviceVdispl::default();
             texts.iter().all(|text| devices::vdispl_parameter(*text, &mut vdispl, diagnostics)).then_some(vdispl)
@@ -182,7 +185,7 @@ impl Run for Vdispl {
         if vdispl.connectors.is_empty() {
             return Err(Failure::new(MINUS_THREE, "a virtual display needs connectors=ID:WIDTHxHEIGHT"));
         }
-        let done = attach(session, &self.domain, "vdispl", &vdispl, device::attach_vdispl);
+        let done = attach(session, domid, "vdispl", &vdispl, device::attach_vdispl);
         done.map_err(|failure| failure.with_status(MINUS_THREE))
     }
 }
@@ -199,11 +202,12 @@ pub(crate) struct Vsnd {
 
 impl Run for Vsnd {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        let domid = session.domain(&self.domain)?;
         let vsnd = Parameters::new(self.parts).read(MINUS_ONE, |texts, diagnostics| {
             let mut vsnd = DeviceVsnd::default();
             texts.iter().all(|text| vsnd::part(*text, &mut vsnd, diagnostics)).then_some(vsnd)
         })?;
-        let done = attach(session, &self.domain, "vsnd", &vsnd, device::attach_vsnd);
+        let done = attach(session, domid, "vsnd", &vsnd, device::attach_vsnd);
         done.map_err(|failure| failure.with_status(MINUS_THREE))
     }
 }

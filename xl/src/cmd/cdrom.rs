@@ -56,7 +56,7 @@ fn change(session: &Session, domain: &str, drive: &str, path: &str) -> Result<()
     {
         return Err(Failure::new(1, format!("{path}: {}", libxl::Error::from(e))));
     }
-    if show(session, domain, "disk", &disc)? {
+    if show(session, "disk", &disc)? {
         return Ok(());
     }
     let why = match info::kind(&session.ctx, &info::get(&session.ctx, domid)?)? {
