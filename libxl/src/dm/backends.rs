@@ -73,7 +73,7 @@ impl Backends {
             exec::hang_up(pid).with_context(|| format!("ending the QEMU of domain {guest} (process {pid})"))?;
         }
         let mut batch = Batch::new();
-        batch.rm(&pid_node(ctx, guest)).rm(&schema::device_model(ctx.domid, guest));
+        batch.rm(&directory(ctx, guest)).rm(&schema::device_model(ctx.domid, guest));
         for answer in ctx.xs()?.submit(batch)? {
             optional(answer)?;
         }
@@ -95,9 +95,14 @@ impl Backends {
     }
 }
 
-/// Below the driver domain's own directory, for that is all it may write to.
+/// What is known here of a guest: its QEMU, and nothing else. Below the driver domain's own directory, for that is all
+/// it may write to.
+fn directory(ctx: &Ctx, guest: DomId) -> String {
+    format!("{}/libxl/{guest}", schema::domain(ctx.domid))
+}
+
 fn pid_node(ctx: &Ctx, guest: DomId) -> String {
-    format!("{}/libxl/{guest}/qdisk-backend-pid", schema::domain(ctx.domid))
+    format!("{}/qdisk-backend-pid", directory(ctx, guest))
 }
 
 /// The QEMU of a guest that is written down, if it runs.
@@ -143,7 +148,7 @@ mod tests {
         next.start(&ctx, GUEST).unwrap();
         assert_eq!(process(&ctx, GUEST).unwrap(), Some(pid));
         next.end(&ctx, GUEST).unwrap();
-        assert_eq!(fake.get("/local/domain/2/libxl/3/qdisk-backend-pid"), None);
+        assert_eq!(fake.get("/local/domain/2/libxl/3"), None);
         assert_eq!(nix::sys::wait::waitpid(pid, None).unwrap().pid(), Some(pid));
     }
 
