@@ -39,13 +39,25 @@ rename_interface() {
     do_or_die ip link set dev "$dev" name "$1"
 }
 
+# was_renamed: whether it has the name of vifname=, or had it if it is gone already. Where that name could not be given
+# it is another guest's. The emulated interface is no device, but has its name after the PV one.
+was_renamed() {
+    local number=${XENBUS_PATH##*/vif/} found=/sys/class/net/$vifname
+    [ ! -e "/sys/class/net/$dev" ] || return 1
+    [ ! -e "$found" ] || [[ $(readlink "$found/device") == */vif-${number/\//-} ]]
+}
+
 vifname=$(xenstore_read_default "$XENBUS_PATH/vifname" '')
 if [ -n "$vifname" ]; then
-    [ "$type_if" = vif ] || vifname=$vifname-emu
+    new_name=$vifname
+    [ "$type_if" = vif ] || new_name=$vifname-emu
     case $command in
-        online | add) rename_interface "$vifname" ;;
+        online | add)
+            rename_interface "$new_name"
+            dev=$new_name
+            ;;
+        offline | remove) ! was_renamed || dev=$new_name ;;
     esac
-    dev=$vifname
 fi
 
 ip=$(xenstore_read_default "$XENBUS_PATH/ip" "${ip:-}")

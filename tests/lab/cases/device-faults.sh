@@ -8,7 +8,7 @@ bridge xenbr0 10.9.0.1
 truncate -s 1M disk.img
 tiny_pv server > server.cfg
 tiny_pv guest > guest.cfg
-{ tiny_pv holder; echo "disk = [\"$PWD/disk.img,raw,xvda,w\"]"; } > holder.cfg
+{ tiny_pv holder; echo "disk = [\"$PWD/disk.img,raw,xvda,w\"]"; echo 'vif = ["bridge=xenbr0,vifname=web0"]'; } > holder.cfg
 host_state > nothing
 for name in server guest holder; do stockxl create -q -p $name.cfg; done
 host_state > before
@@ -82,6 +82,8 @@ fails "a script fails" "disk xvdb: $PWD/three: it failed (exit status: 3)" both 
 fails "a script says why" "disk xvdb: $PWD/tape: the tape is full" attach disk "$disk,script=$PWD/tape,target=$PWD/disk.img"
 fails "no such image" "disk xvdb: /nonexistent/disk.img: No such file" attach disk "$disk,target=/nonexistent/disk.img"
 fails "no such bridge" 'bridge "none7" does not exist' attach vif bridge=none7
+fails "another interface has the name" "web0 (vifname=)" both vif bridge=xenbr0,vifname=web0
+! is_ours || ip -o link show dev web0 up | grep web0 || fail "the other interface was taken out of use"
 holder=$(stockxl domid holder)
 fails "another guest writes to the image" "disk.img: it is in use by domain $holder; only readers can share" both disk "$disk,target=$PWD/disk.img"
 fails "another guest writes to what is to be read" "it is in use by domain $holder" attach disk "format=raw,vdev=xvdb,access=r,target=$PWD/disk.img"

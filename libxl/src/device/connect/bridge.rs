@@ -69,7 +69,7 @@ pub(super) fn connect(ctx: &Ctx, device: &Device, script: &Path, action: Action)
 }
 
 fn add(ctx: &Ctx, device: &Device, settings: &Settings) -> Result<()> {
-    let name = format!("vif{}.{}", device.domid, device.devid);
+    let name = first_name(device);
     let bridge = bridge_named(&settings.bridge)?;
     let mtu = settings.mtu.map_or_else(|| bridge.mtu().context("MTU of the bridge"), Ok)?;
     let mut port = Interface::named(&name)?;
@@ -103,9 +103,24 @@ fn bridge_named(name: &str) -> Result<Interface> {
     }
 }
 
+/// What the backend's driver calls the interface.
+fn first_name(device: &Device) -> String {
+    format!("vif{}.{}", device.domid, device.devid)
+}
+
+/// What the interface is called. The name of `vifname=` may be another guest's, where it could not be given.
+fn name_now(device: &Device, settings: &Settings, interfaces: &Path) -> String {
+    let of_driver = format!("vif-{}-{}", device.domid, device.devid);
+    let is_its = |name: &String| {
+        let link = fs::read_link(interfaces.join(name).join("device"));
+        link.is_ok_and(|link| link.file_name().is_some_and(|end| end == of_driver.as_str()))
+    };
+    settings.name.clone().filter(is_its).unwrap_or_else(|| first_name(device))
+}
+
 /// The backend's driver removes the interface, from its bridge too; until then it shall not be used.
 fn remove(device: &Device, settings: &Settings) -> Result<()> {
-    let name = settings.name.clone().unwrap_or_else(|| format!("vif{}.{}", device.domid, device.devid));
+    let name = name_now(device, settings, Path::new(INTERFACES));
     match Interface::named(&name)?.set_down() {
         Err(e) if e.raw_os_error() != Some(libc::ENODEV) => Err(e).context(name),
         _ => Ok(()),
@@ -115,6 +130,9 @@ fn remove(device: &Device, settings: &Settings) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceKind;
+    use libxc::DomId;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn what_only_the_script_can_do() {
@@ -130,6 +148,23 @@ mod tests {
         assert!(!has_hooks(&script));
         fs::write(dir.path().join("vif-post.d/10-mine.hook"), "").unwrap();
         assert!(has_hooks(&script) && plain().needs_script(&script));
+    }
+
+    #[test]
+    fn another_guests_interface_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("web0")).unwrap();
+        symlink("../../../vif-3-0", dir.path().join("web0/device")).unwrap();
+        let settings = Settings { name: Some("web0".into()), ..Default::default() };
+        let kind = DeviceKind::Vif;
+        let name = |domid, devid| {
+            let device = Device { domid: DomId(domid), kind, devid, backend_domid: DomId(0), backend_kind: kind };
+            name_now(&device, &settings, dir.path())
+        };
+        assert_eq!(name(3, 0), "web0");
+        assert_eq!((name(30, 0), name(3, 1)), ("vif30.0".into(), "vif3.1".into()));
+        fs::remove_file(dir.path().join("web0/device")).unwrap();
+        assert_eq!(name(3, 0), "vif3.0");
     }
 
     #[test]
