@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
@@ -132,18 +132,32 @@ pub fn detach(device: &Path) -> io::Result<()> {
     }
 }
 
-/// The numbers of the loop devices whose content is this file.
-pub fn of_file(file: &Path) -> io::Result<Vec<u64>> {
+/// The numbers of the loop devices whose content is this file, by whatever path they have it.
+pub fn of_file(file: &Metadata) -> io::Result<Vec<u64>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(BLOCK_DEVICES)? {
         let entry = entry?;
-        // Only a loop device that is in use has this file.
-        let Ok(backing) = fs::read_to_string(entry.path().join("loop/backing_file")) else { continue };
-        if backing.trim_end_matches('\n') == file.as_os_str() {
-            found.push(fs::metadata(Path::new("/dev").join(entry.file_name()))?.rdev());
+        // Only a loop device that is in use has this directory.
+        if !entry.path().join("loop").exists() {
+            continue;
+        }
+        match number_if_of(&Path::new("/dev").join(entry.file_name()), file) {
+            Ok(number) => found.extend(number),
+            // It was given back meanwhile.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENXIO | libc::ENODEV)) => {}
+            Err(e) => return Err(e),
         }
     }
     Ok(found)
+}
+
+/// The number of a loop device, if its content is this file.
+fn number_if_of(device: &Path, file: &Metadata) -> io::Result<Option<u64>> {
+    let device = File::open(device)?;
+    let mut info = Info::zeroed();
+    ioctl_with(&device, LOOP_GET_STATUS64, &mut info)?;
+    let is_it = (info.device, info.inode) == (file.dev(), file.ino());
+    Ok(if is_it { Some(device.metadata()?.rdev()) } else { None })
 }
 
 /// A request about a device, without argument.
@@ -183,6 +197,8 @@ mod tests {
         assert_eq!(detach(&file).unwrap_err().raw_os_error(), Some(libc::ENOTTY));
         assert_eq!(fs::read(&file).unwrap(), b"content");
         assert!(LoopDevice::attach(&dir.path().join("none"), true).is_err());
-        assert!(of_file(&file).unwrap_or_default().is_empty());
+        assert!(of_file(&fs::metadata(&file).unwrap()).unwrap_or_default().is_empty());
+        let error = number_if_of(&file, &fs::metadata(&file).unwrap()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENOTTY));
     }
 }

@@ -86,7 +86,8 @@ fails "another interface has the name" "web0 (vifname=)" both vif bridge=xenbr0,
 ! is_ours || ip -o link show dev web0 up | grep web0 || fail "the other interface was taken out of use"
 holder=$(stockxl domid holder)
 fails "another guest writes to the image" "disk.img: it is in use by domain $holder; only readers can share" both disk "$disk,target=$PWD/disk.img"
-fails "another guest writes to what is to be read" "it is in use by domain $holder" attach disk "format=raw,vdev=xvdb,access=r,target=$PWD/disk.img"
+ln disk.img link.img
+fails "another guest writes to what is to be read by another name" "it is in use by domain $holder" attach disk "format=raw,vdev=xvdb,access=r,target=$PWD/link.img"
 server=$(stockxl domid server)
 fails "the backend's domain does not answer" "disk xvdb: .*does domain $server run, with its backend driver loaded" both disk "$disk,backend=server,target=/disk.img"
 fails "a script hangs" "hang did not end within 40 seconds" both vif "script=$PWD/hang"

@@ -43,7 +43,7 @@ fn add(ctx: &Ctx, device: &Device) -> Result<()> {
     let _lock = lock(ctx, &found)?;
     let others = match found.file_type() {
         kind if kind.is_block_device() => vec![found.rdev()],
-        kind if kind.is_file() => loop_device::of_file(&path).context("loop devices")?,
+        kind if kind.is_file() => loop_device::of_file(&found).context("loop devices")?,
         _ => return Err(Error::fail(format!("{shown} is neither a block device nor a file"))),
     };
     check_sharing(ctx, device, mode, &others).with_context(|| shown.clone())?;
