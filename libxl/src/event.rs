@@ -139,8 +139,7 @@ fn poll_once(ctx: &Ctx, sources: &[Source<'_>], deadline: Deadline) -> Result<Ve
 }
 
 /// Signals as something to wait for: blocked while it exists, taken one by one. Made before the
-/// process starts threads, so that these inherit the block. So do programs it starts, but for those that are given
-/// descriptors, as what is told to end is.
+/// process starts threads, so that these inherit the block; a [`Program`](crate::exec::Program) does not.
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,

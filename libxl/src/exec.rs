@@ -1,8 +1,9 @@
 //! Programs that the toolstack runs: hotplug scripts, QEMU, helpers.
 //!
 //! A child is a process group of its own, so that a script is killed with all that it started. It
-//! inherits no descriptor but its three and those passed by name. Its end is a descriptor to wait for
-//! ([`Child::as_fd`], a pidfd), and a child that is dropped is killed and reaped.
+//! inherits no descriptor but its three and those passed by name, and no signal is blocked in it. Its end
+//! is a descriptor to wait for ([`Child::as_fd`], a pidfd), and a child that is dropped is killed and
+//! reaped.
 
 #![allow(unsafe_code)]
 
@@ -97,29 +98,26 @@ impl Program {
     /// # Errors
     /// That the program cannot be run, with its path.
     pub fn spawn(mut self) -> Result<Child> {
-        if self.new_session {
-            // SAFETY: between fork and exec it only calls setsid, which is async-signal-safe.
-            unsafe { self.command.pre_exec(|| Ok(nix::unistd::setsid().map(drop)?)) };
-        } else {
+        let (new_session, outlived) = (self.new_session, self.outlived);
+        if !new_session {
             self.command.process_group(0);
         }
-        if let Some(signal) = self.outlived {
-            // SAFETY: between fork and exec it only calls prctl, which is async-signal-safe.
-            unsafe { self.command.pre_exec(move || Ok(set_pdeathsig(signal)?)) };
-        }
-        // Only where needed: without it the child starts by vfork.
-        if !self.passed.is_empty() {
-            let numbers: Vec<i32> = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
-            // What this process waits for ([`event::Signals`]) is for that program to die of.
-            let signals = SigSet::all();
-            // SAFETY: between fork and exec it only calls pthread_sigmask and fcntl, which are async-signal-safe, and
-            // allocates nothing: the numbers were collected before.
-            unsafe {
-                self.command.pre_exec(move || {
-                    signals.thread_unblock()?;
-                    numbers.iter().try_for_each(|fd| inherit(*fd))
-                });
-            }
+        let passed: Vec<i32> = self.passed.iter().map(AsRawFd::as_raw_fd).collect();
+        // What this process waits for ([`event::Signals`]) is for that program to die of.
+        let none_blocked = SigSet::empty();
+        // SAFETY: between fork and exec it only calls pthread_sigmask, setsid, prctl and fcntl, which are
+        // async-signal-safe, and allocates nothing: the numbers were collected before.
+        unsafe {
+            self.command.pre_exec(move || {
+                none_blocked.thread_set_mask()?;
+                if new_session {
+                    nix::unistd::setsid()?;
+                }
+                if let Some(signal) = outlived {
+                    set_pdeathsig(signal)?;
+                }
+                passed.iter().try_for_each(|fd| inherit(*fd))
+            });
         }
         let inner = self.command.spawn().with_context(|| format!("starting {}", self.name))?;
         let pidfd = pidfd_open(inner.id()).with_context(|| format!("watching {}", self.name))?;
@@ -329,12 +327,16 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_given_descriptors_can_be_told_to_end() {
+    fn a_program_can_be_told_to_end() {
         let _waited_for = event::Signals::new(&[Signal::SIGTERM]).unwrap();
-        let child = sh("exec sleep 1000").pass_fd(File::open("/dev/null").unwrap().into()).spawn().unwrap();
-        child.signal(Signal::SIGTERM).unwrap();
-        let error = child.wait_success(&ctx(), long()).unwrap_err();
-        assert_ne!(error.kind(), ErrorKind::TimedOut, "{error}");
+        let null = File::open("/dev/null").unwrap().into();
+        for program in [sh("exec sleep 1000"), sh("exec sleep 1000").new_session(), sh("exec sleep 1000").pass_fd(null)]
+        {
+            let child = program.spawn().unwrap();
+            child.signal(Signal::SIGTERM).unwrap();
+            let error = child.wait_success(&ctx(), long()).unwrap_err();
+            assert_ne!(error.kind(), ErrorKind::TimedOut, "{error}");
+        }
     }
 
     #[test]
