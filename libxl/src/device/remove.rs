@@ -2,15 +2,20 @@
 
 use super::hotplug::{Action, Scripts};
 use super::operation::{self, Operation, Progress};
-use super::{Device, TOOLSTACK, XenbusState, remove_all};
+use super::{Device, DeviceKind, TOOLSTACK, XenbusState, remove_all};
 use crate::ctx::Ctx;
+use crate::dm;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{Deadline, Source};
 use crate::xenstore::{Batch, Store, Watch};
+use libxc::DomId;
+use libxc::domain::DomainFlags;
 use std::time::Duration;
 
 /// How long a guest and its backend may take to part (`LIBXL_DESTROY_TIMEOUT`).
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The same where QEMU waits for a guest that cannot answer (`LIBXL_QEMU_BODGE_TIMEOUT`).
+const TIMEOUT_OF_STILL: Duration = Duration::from_secs(2);
 
 /// Whether a device is taken from a guest that does not let go of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub fn remove(ctx: &Ctx, devices: &[Device], force: Force) -> Result<()> {
 pub(super) struct Remove {
     device: Device,
     force: Force,
+    /// Whether QEMU serves it to a guest that stands still, and so cannot let go of it.
+    is_still: bool,
     stage: Stage,
 }
 
@@ -53,14 +60,17 @@ enum Stage {
 
 impl Remove {
     fn start(ctx: &Ctx, device: Device, force: Force) -> Result<Remove> {
-        let mut remove = Remove { device, force, stage: Stage::Nodes };
+        // With force the guest is not asked.
+        let is_asked = force != Force::Always && device.backend_kind.is_served_by_qemu();
+        let is_still = is_asked && stands_still(ctx, device.domid)?;
+        let mut remove = Remove { device, force, is_still, stage: Stage::Nodes };
         remove.close(ctx).with_context(|| device.to_string())?;
         Ok(remove)
     }
 
     /// A device of this domain's whose ends have parted already.
     pub(super) fn parted(ctx: &Ctx, device: Device) -> Result<Remove> {
-        let mut remove = Remove { device, force: Force::Never, stage: Stage::Nodes };
+        let mut remove = Remove { device, force: Force::Never, is_still: false, stage: Stage::Nodes };
         remove.stage = remove.disconnect(ctx).with_context(|| device.to_string())?;
         Ok(remove)
     }
@@ -73,11 +83,10 @@ impl Remove {
     /// Asks the backend to let go. With force the guest's end is taken away, which the backend takes for its
     /// consent.
     fn close(&mut self, ctx: &Ctx) -> Result<()> {
-        let device = &self.device;
-        if self.force == Force::Always && device.backend_kind.is_served_by_qemu() && device.backend_domid == TOOLSTACK {
-            // The QEMU that served a domain ends with it, and answers no more.
+        if self.force == Force::Always && self.is_left_by_qemu(ctx)? {
             return Ok(());
         }
+        let device = &self.device;
         let backend = device.backend_path();
         let is_served = ctx.xs()?.transaction(|t| {
             if self.force == Force::Always {
@@ -97,9 +106,20 @@ impl Remove {
         })?;
         if is_served {
             let watch = ctx.xs()?.watch(&format!("{backend}/state"))?;
-            self.stage = Stage::Closing(watch, Deadline::after(TIMEOUT));
+            let timeout = if self.is_still { TIMEOUT_OF_STILL } else { TIMEOUT };
+            self.stage = Stage::Closing(watch, Deadline::after(timeout));
         }
         Ok(())
+    }
+
+    /// Whether QEMU would not answer. That which served a domain ends with it. One that runs lets go of a disk when the
+    /// guest's end is taken away, and of other devices only when their nodes are.
+    fn is_left_by_qemu(&self, ctx: &Ctx) -> Result<bool> {
+        let Device { domid, backend_domid, backend_kind, .. } = self.device;
+        if !backend_kind.is_served_by_qemu() || backend_domid != TOOLSTACK {
+            return Ok(false);
+        }
+        Ok(backend_kind != DeviceKind::Qdisk || dm::process(ctx, domid)?.is_none())
     }
 
     fn progress(&mut self, ctx: &Ctx) -> Result<Progress> {
@@ -164,6 +184,10 @@ impl Remove {
 
     fn does_not_close(&mut self, ctx: &Ctx) -> Result<Stage> {
         match self.force {
+            _ if self.is_still => {
+                self.close_for_guest(ctx)?;
+                self.disconnect(ctx)
+            }
             Force::Never => Err(Error::new(
                 ErrorKind::TimedOut,
                 format!(
@@ -185,6 +209,18 @@ impl Remove {
         }
     }
 
+    /// Closes the backend in the guest's stead. QEMU lets go of its file then.
+    fn close_for_guest(&self, ctx: &Ctx) -> Result<()> {
+        let state = format!("{}/state", self.device.backend_path());
+        ctx.xs()?.transaction(|t| {
+            // One that is gone must not come back as a directory of this node only.
+            if t.exists(&state)? {
+                t.write_bytes(&state, XenbusState::Closed.digit().as_bytes())?;
+            }
+            Ok(())
+        })
+    }
+
     fn is_not_disconnected(&self) -> Result<Stage> {
         let (domid, seconds) = (self.device.backend_domid, TIMEOUT.as_secs());
         let said = format!("domain {domid}, which serves it, did not disconnect it within {seconds} seconds");
@@ -194,6 +230,12 @@ impl Remove {
         }
         Err(Error::new(ErrorKind::TimedOut, format!("{said}: does xl devd run there?")))
     }
+}
+
+/// Whether a guest does not run: it is paused, has shut down or is being destroyed.
+fn stands_still(ctx: &Ctx, domid: DomId) -> Result<bool> {
+    let still = DomainFlags::PAUSED | DomainFlags::SHUTDOWN | DomainFlags::DYING;
+    Ok(ctx.xc()?.domain(domid)?.is_none_or(|info| info.flags.intersects(still)))
 }
 
 impl Operation for Remove {
@@ -215,10 +257,11 @@ impl Operation for Remove {
 #[cfg(test)]
 mod tests {
     use super::super::nodes::tests::host;
-    use super::super::{DeviceKind, Nodes, write_all};
+    use super::super::{Nodes, write_all};
     use super::*;
+    use crate::exec::Program;
     use crate::xenstore::fake::Fake;
-    use libxc::DomId;
+    use std::path::Path;
     use std::thread;
 
     /// A device that is connected, and the host's nodes without it.
@@ -273,8 +316,40 @@ mod tests {
 
     #[test]
     fn a_dead_domains_qemu_is_not_waited_for() {
-        let (fake, ctx, device, before) = connected(DeviceKind::Vkbd, TOOLSTACK);
+        for kind in [DeviceKind::Vkbd, DeviceKind::Qdisk] {
+            let (fake, ctx, device, before) = connected(kind, TOOLSTACK);
+            remove(&ctx, &[device], Force::Always).unwrap();
+            assert_eq!(fake.dump("/"), before);
+        }
+    }
+
+    #[test]
+    fn a_qemu_that_runs_is_asked_to_let_go_of_its_disk() {
+        let (fake, ctx, device, _) = connected(DeviceKind::Qdisk, TOOLSTACK);
+        let qemu = Program::new(Path::new("/bin/sh")).args(["-c", "sleep 1000; :", "sh", "-xen-domid", "1"]);
+        let qemu = qemu.spawn().unwrap();
+        fake.set(&dm::pid_node(device.domid), qemu.pid().to_string().as_bytes());
+        let (backend, frontend) = (device.backend_path(), device.frontend_path());
+        let (asked, was_asked) = std::sync::mpsc::channel();
+        when(&fake, format!("{backend}/state"), b"5", move |fake| {
+            asked.send(fake.get(&frontend).is_none()).unwrap();
+            fake.set(&format!("{backend}/state"), b"6");
+        });
         remove(&ctx, &[device], Force::Always).unwrap();
+        assert!(was_asked.recv().unwrap(), "the guest's end goes first");
+        assert_eq!(fake.get(&device.backend_path()), None);
+    }
+
+    #[test]
+    fn qemu_is_answered_in_the_stead_of_a_guest_that_stands_still() {
+        let (fake, ctx, device, before) = connected(DeviceKind::Qdisk, TOOLSTACK);
+        let mut remove = Remove { device, force: Force::Never, is_still: true, stage: Stage::Nodes };
+        remove.close(&ctx).unwrap();
+        let state = || fake.get(&format!("{}/state", device.backend_path()));
+        assert_eq!(state().as_deref(), Some(&b"5"[..]));
+        remove.stage = remove.does_not_close(&ctx).unwrap();
+        assert_eq!(state().as_deref(), Some(&b"6"[..]));
+        operation::run(&ctx, vec![remove]).unwrap();
         assert_eq!(fake.dump("/"), before);
     }
 

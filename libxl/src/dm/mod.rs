@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::types::{ChannelEnd, ChannelSocket, DeviceChannel, DiskBackend, DomainConfig, UsbctrlType, VkbBackend};
 use crate::xenstore::{Store, schema};
 use libxc::DomId;
+use nix::unistd::Pid;
 use starting::{Launch, Starting};
 use std::path::{Path, PathBuf};
 
@@ -112,6 +113,12 @@ pub(crate) fn check_running(ctx: &Ctx, domid: DomId) -> Result<()> {
 
 fn log_name(config: &DomainConfig) -> String {
     format!("qemu-dm-{}", config.c_info.name.as_deref().unwrap_or_default())
+}
+
+/// The guest's QEMU, if it runs.
+pub(crate) fn process(ctx: &Ctx, domid: DomId) -> Result<Option<Pid>> {
+    let written = ctx.xs()?.read_optional(&pid_node(domid))?;
+    Ok(written.and_then(|pid| running::find(&pid, domid)))
 }
 
 /// Where the process number of the guest's QEMU stands.

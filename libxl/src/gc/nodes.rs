@@ -83,8 +83,7 @@ fn devices(ctx: &Ctx, domid: DomId) -> Result<Vec<Device>> {
 
 /// Ends the QEMU that served the domain. One that takes long is found again by the next search.
 fn end_device_model(ctx: &Ctx, domid: DomId) -> Result<()> {
-    let written = ctx.xs()?.read_optional(&dm::pid_node(domid))?;
-    let Some(pid) = written.and_then(|pid| dm::running::find(&pid, domid)) else { return Ok(()) };
+    let Some(pid) = dm::process(ctx, domid)? else { return Ok(()) };
     dm::running::end(ctx, pid).map(drop)
 }
 

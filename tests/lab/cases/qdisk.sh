@@ -1,6 +1,6 @@
 # Disks, and a shared directory, that QEMU serves: QEMU is called as by stock xl, and the nodes are the same; a guest
-# writes to raw, qcow2 and vhd images; they come and go while it runs. What QEMU cannot open is told, and nothing is left
-# when a guest goes.
+# writes to raw, qcow2 and vhd images; they come and go while it runs, by force and while it is paused too. What QEMU
+# cannot open is told, and nothing is left when a guest goes.
 #: timeout = 300
 . /lab/lib.sh
 
@@ -57,6 +57,22 @@ wait_for 60 says io disks: xvda xvdb xvdc
 stockxl block-list io | sed 1d | cut -d' ' -f1-4 > stockxl.list
 xl block-list io | sed 1d | cut -d' ' -f1-4 > xl.list
 same "block-list" stockxl.list xl.list
+
+# What is taken by force, or from a guest that is paused and cannot let go, QEMU closes all the same.
+pid=$(xenstore-read "/local/domain/$(stockxl domid io)/image/device-model-pid")
+closed() {
+    [ -z "$(readlink "/proc/$pid/fd"/* | grep "$1")" ]
+}
+run xl block-detach -f io xvdc
+wait_for 5 closed disk.vhd
+wait_for 60 says io disks: xvda xvdb
+xl pause io
+start=$SECONDS
+run xl block-detach io xvdb
+[ $((SECONDS - start)) -lt 8 ] || fail "a paused guest was waited for"
+wait_for 5 closed disk.qcow2
+xl unpause io
+wait_for 60 says io disks: xvda
 run xl destroy io
 nothing_left before
 for format in raw:raw.img qcow2:disk.qcow2 qcow2:extra.qcow2 vpc:disk.vhd; do
