@@ -11,6 +11,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::event::{self, Deadline, Source, Woken};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -138,26 +139,32 @@ fn inherit(fd: i32) -> io::Result<()> {
 /// the deadline; one that is gone already has.
 ///
 /// # Errors
-/// That it may not be told, with its number; `Aborted` if cancelled.
+/// As [`hang_up`]; `Aborted` if cancelled.
 pub fn end(ctx: &Ctx, pid: Pid, deadline: Deadline) -> Result<bool> {
-    let ending = || format!("ending process {pid}");
-    let pidfd = match pidfd_open(pid.as_raw().unsigned_abs()) {
-        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(true),
-        opened => opened.with_context(ending)?,
-    };
-    hang_up(pid).with_context(ending)?;
-    Ok(event::wait(ctx, &[Source::Readable(pidfd.as_fd())], deadline)? != Woken::TimedOut)
+    let Some(ending) = hang_up(pid)? else { return Ok(true) };
+    Ok(event::wait(ctx, &[Source::Readable(ending.as_fd())], deadline)? != Woken::TimedOut)
 }
 
-/// Tells a process to end (SIGHUP). One that is gone already needs not be told.
+/// Tells a process to end (SIGHUP). What is returned can be read when it has; none for one that is gone already.
 ///
 /// # Errors
-/// That it may not be told.
-pub fn hang_up(pid: Pid) -> nix::Result<()> {
+/// That it may not be told, with its number.
+pub fn hang_up(pid: Pid) -> Result<Option<OwnedFd>> {
+    let ending = || format!("ending process {pid}");
+    let pidfd = match pidfd_open(pid.as_raw().unsigned_abs()) {
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+        opened => opened.with_context(ending)?,
+    };
     match kill(pid, Signal::SIGHUP) {
-        Err(Errno::ESRCH) => Ok(()),
-        told => told,
+        Err(Errno::ESRCH) => Ok(None),
+        told => told.map(|()| Some(pidfd)).with_context(ending),
     }
+}
+
+/// Whether the process that [`hang_up`] told to end has done so.
+pub fn has_ended(process: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {

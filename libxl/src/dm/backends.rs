@@ -10,18 +10,31 @@ use crate::xenstore::{Batch, Store, optional, schema};
 use libxc::DomId;
 use nix::unistd::Pid;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The QEMUs that this process has started. They live on when it ends, and the next finds them in xenstore.
 #[derive(Default)]
 pub(crate) struct Backends {
     starting: HashMap<DomId, Starting>,
     running: HashMap<DomId, Child>,
+    ending: HashMap<DomId, Ending>,
+}
+
+/// A QEMU that was told to end. Until it has, another would meet it at the guest's devices.
+struct Ending {
+    process: OwnedFd,
+    /// Whether the guest has images again, for the next one.
+    is_followed: bool,
 }
 
 impl Backends {
-    /// Starts the QEMU of a guest, unless it has one. That it gets ready is seen in [`Backends::step`].
+    /// Starts the QEMU of a guest, unless it has one; when that has ended, if it was told to. That it gets ready is seen
+    /// in [`Backends::step`].
     pub(crate) fn start(&mut self, ctx: &Ctx, guest: DomId) -> Result<()> {
+        if let Some(ending) = self.ending.get_mut(&guest) {
+            ending.is_followed = true;
+            return Ok(());
+        }
         if self.starting.contains_key(&guest) || self.running.contains_key(&guest) || process(ctx, guest)?.is_some() {
             return Ok(());
         }
@@ -37,7 +50,8 @@ impl Backends {
         Ok(())
     }
 
-    /// Goes on with those that start, and reaps those that have ended. Gives how each start came out.
+    /// Goes on with those that start, reaps those that have ended, and starts those that follow them. Gives how each
+    /// start came out.
     pub(crate) fn step(&mut self, ctx: &Ctx) -> Vec<(DomId, Result<()>)> {
         let mut settled = Vec::new();
         for (guest, qemu) in &mut self.starting {
@@ -52,10 +66,13 @@ impl Backends {
                 self.running.insert(*guest, qemu.into_child());
             }
         }
+        let ended: HashMap<_, _> = self.ending.extract_if(|_, qemu| exec::has_ended(&qemu.process)).collect();
         self.running.retain(|guest, child| match child.status() {
             Ok(None) => true,
             Ok(Some(status)) => {
-                tracing::warn!("domain {guest}: its QEMU ended ({status})");
+                if !ended.contains_key(guest) {
+                    tracing::warn!("domain {guest}: its QEMU ended ({status})");
+                }
                 false
             }
             Err(error) => {
@@ -63,14 +80,20 @@ impl Backends {
                 true
             }
         });
+        for (guest, _) in ended.into_iter().filter(|(_, qemu)| qemu.is_followed) {
+            settled.extend(self.start(ctx, guest).err().map(|error| (guest, Err(error))));
+        }
         settled
     }
 
     /// Ends the QEMU of a guest that has no more disks here, whoever started it.
     pub(crate) fn end(&mut self, ctx: &Ctx, guest: DomId) -> Result<()> {
         self.starting.remove(&guest); // dropped, it is killed
-        if let Some(pid) = process(ctx, guest)? {
-            exec::hang_up(pid).with_context(|| format!("ending the QEMU of domain {guest} (process {pid})"))?;
+        if let Some(ending) = self.ending.get_mut(&guest) {
+            ending.is_followed = false;
+        } else if let Some(pid) = process(ctx, guest)? {
+            let told = exec::hang_up(pid).context("QEMU")?;
+            self.ending.extend(told.map(|process| (guest, Ending { process, is_followed: false })));
         }
         let mut batch = Batch::new();
         batch.rm(&directory(ctx, guest)).rm(&schema::device_model(ctx.domid, guest));
@@ -84,8 +107,9 @@ impl Backends {
     pub(crate) fn waits_for(&self) -> (Vec<Source<'_>>, Deadline) {
         let starting = self.starting.values().flat_map(|qemu| qemu.sources());
         let running = self.running.values().map(|child| Source::Readable(child.as_fd()));
+        let ending = self.ending.values().map(|qemu| Source::Readable(qemu.process.as_fd()));
         let deadline = self.starting.values().fold(Deadline::NEVER, |first, qemu| first.earlier(qemu.deadline()));
-        (starting.chain(running).collect(), deadline)
+        (starting.chain(running).chain(ending).collect(), deadline)
     }
 
     /// Lets those that run live on: guests use their disks.
@@ -116,6 +140,7 @@ mod tests {
     use super::super::starting::tests::{host, install};
     use super::*;
     use crate::event;
+    use std::path::Path;
 
     const GUEST: DomId = DomId(3);
 
@@ -150,6 +175,37 @@ mod tests {
         next.end(&ctx, GUEST).unwrap();
         assert_eq!(fake.get("/local/domain/2/libxl/3"), None);
         assert_eq!(nix::sys::wait::waitpid(pid, None).unwrap().pid(), Some(pid));
+    }
+
+    #[test]
+    fn the_next_one_starts_when_the_last_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fake, mut ctx) = host(dir.path());
+        ctx.domid = DomId(2);
+        ctx.paths.qemu = install(dir.path(), "trap 'sleep 0.2; exit' HUP; echo; while :; do sleep 0.01; done");
+        let mut backends = Backends::default();
+        let state = "/local/domain/2/device-model/3/state";
+        backends.start(&ctx, GUEST).unwrap();
+        fake.set(state, b"running");
+        settle(&ctx, &mut backends).unwrap();
+        let first = process(&ctx, GUEST).unwrap().unwrap();
+        backends.end(&ctx, GUEST).unwrap();
+        backends.start(&ctx, GUEST).unwrap();
+        assert_eq!(process(&ctx, GUEST).unwrap(), None);
+        let second = loop {
+            assert!(backends.step(&ctx).is_empty());
+            if let Some(pid) = process(&ctx, GUEST).unwrap() {
+                break pid;
+            }
+            let (sources, deadline) = backends.waits_for();
+            event::wait(&ctx, &sources, deadline).unwrap();
+        };
+        assert_ne!(second, first);
+        assert!(!Path::new(&format!("/proc/{first}")).exists());
+        fake.set(state, b"running");
+        settle(&ctx, &mut backends).unwrap();
+        backends.start(&ctx, GUEST).unwrap();
+        assert_eq!(process(&ctx, GUEST).unwrap(), Some(second));
     }
 
     #[test]

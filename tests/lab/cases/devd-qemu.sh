@@ -65,12 +65,12 @@ if grep -a '^load:.*\(wrong\|cannot\)' /var/log/xen/console/guest-web.log; then 
 echo "the guest wrote and read $(rounds) blocks"
 in_driver driver 'cat /var/log/xen/xldevd.log'
 run xl block-detach web xvda
-wait_for 20 qemus 0
+# At once: the QEMU of the last disk is about to end.
+run xl block-attach web format=raw,vdev=xvdd,access=w,backend=driver,backendtype=qdisk,target=/disk.img
+wait_for 60 has_disk xvdd
 
 # The driver domain dies. What it served can be taken away; this domain serves the guest instead, then another one does.
 # (Linux never lets go of a disk with data on their way to a dead backend.)
-run xl block-attach web format=raw,vdev=xvdd,access=w,backend=driver,backendtype=qdisk,target=/disk.img
-wait_for 60 has_disk xvdd
 image own.img
 run xl destroy driver
 run xl block-detach web xvdb
