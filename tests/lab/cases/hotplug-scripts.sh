@@ -117,6 +117,13 @@ for program in stockxl xl; do
     done
     wait_for 30 says net reached 10.8.0.2
     wait_for 30 says net disks: $disks
+    if [ $program = xl ] && is_ours; then
+        # What is refused the session does not end it.
+        ! run xl block-attach net "vdev=xvdc,access=r,script=$scripts/block-iscsi,target=iqn=$iqn,portal=127.0.0.1" 2> err ||
+            fail "a target has two sessions"
+        grep "$iqn has a session already" err
+        iscsiadm -m session
+    fi
     run $program destroy net
     is_copied iscsi.img || fail "what the guest wrote is not in the iSCSI target"
     ! iptables-save | grep vif || fail "rules of the packet filter are left"
