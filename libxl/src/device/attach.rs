@@ -9,7 +9,7 @@ use super::add::connect;
 use super::list::next_devid;
 use super::usb::check_usbctrl;
 use super::{
-    Device, DeviceKind, Force, Nodes, add, await_qemu, disk, nic, remove, usbctrl, vdispl, vkb, vsnd, vtpm, write_all,
+    Device, DeviceKind, Force, Nodes, await_qemu, disk, nic, remove, usbctrl, vdispl, vkb, vsnd, vtpm, write_all,
 };
 use crate::ctx::Ctx;
 use crate::domain::{devices, info};
@@ -70,8 +70,14 @@ pub fn attach_vkb(ctx: &Ctx, domid: DomId, given: &DeviceVkb) -> Result<()> {
     let step = || format!("attaching a keyboard to domain {domid}");
     let mut decided = given.clone();
     defaults::devices::vkb(&mut decided, ctx).with_context(step)?;
-    decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vkbd)?);
-    add(ctx, &[vkb(domid, &decided).with_context(step)?]).with_context(step)
+    let mut write = || -> Result<Device> {
+        let _lock = Userdata::of(ctx, domid)?.lock(ctx)?;
+        decided.devid = Some(number(ctx, domid, given.devid, DeviceKind::Vkbd)?);
+        let nodes = vkb(domid, &decided)?;
+        write_all(ctx, std::slice::from_ref(&nodes))?;
+        Ok(nodes.device)
+    };
+    write().and_then(|device| connect(ctx, [device].into_iter())).with_context(step)
 }
 
 /// Gives a domain another trusted platform module.

@@ -55,13 +55,23 @@ pub use vkb::vkb;
 pub use vsnd::vsnd;
 pub use vtpm::vtpm;
 
-use crate::error::{Error, Result};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result, ResultExt};
+use crate::event::Deadline;
+use crate::lock::LockFile;
 use crate::types::DeviceEnds;
 use libxc::DomId;
-use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+use std::{fmt, fs};
 
 /// The domain that runs the toolstack (`LIBXL_TOOLSTACK_DOMID`).
 pub(crate) const TOOLSTACK: DomId = DomId(0);
+
+/// The locks that hotplug scripts take too.
+const LOCKS: &str = "/run/xen-hotplug";
+/// How long another may hold one: as long as a script may take.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A kind of device, or of what serves it (`libxl__device_kind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,6 +229,12 @@ fn backend_domid(number: u32) -> Result<DomId> {
 /// The number that a device's configuration must have by now: the defaulting pass gives them.
 fn devid(given: Option<u32>, kind: DeviceKind) -> Result<u32> {
     given.ok_or_else(|| Error::invalid(format!("a {kind} has no number")))
+}
+
+/// Keeps others from giving the same thing of the host, an image or a device, to a guest meanwhile.
+fn lock_on_host(ctx: &Ctx, name: &str) -> Result<LockFile> {
+    fs::create_dir_all(LOCKS).context(LOCKS)?;
+    LockFile::acquire(ctx, &Path::new(LOCKS).join(name), Deadline::after(LOCK_TIMEOUT))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::attach::Entry;
 use super::list::{find_usbctrl, usb_ports, usbctrls};
-use super::usb::{free_device, hostdev, port_path, takes_devices};
+use super::usb::{free_device, hostdev, lock_devices, port_path, takes_devices};
 use super::{Device, Force, attach_usbctrl, remove};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -23,28 +23,32 @@ pub fn attach_usbdev(ctx: &Ctx, domid: DomId, given: &DeviceUsbdev) -> Result<()
 }
 
 fn attach(ctx: &Ctx, domid: DomId, given: &DeviceUsbdev) -> Result<()> {
-    let address = hostdev(given);
-    let name = free_device(ctx, Path::new(usb::DEVICES), &address)?;
+    let _devices = lock_devices(ctx)?;
+    let name = free_device(ctx, Path::new(usb::DEVICES), &hostdev(given))?;
+    if (given.ctrl, given.port) == (None, 0) && first_free(ctx, domid)?.is_none() {
+        attach_usbctrl(ctx, domid, &DeviceUsbctrl::default())?;
+    }
+    plug_in(ctx, domid, &Userdata::of(ctx, domid)?, given, &name)
+}
+
+/// Stores the device and writes its name to its port, which nobody else takes while the stored configuration is locked.
+fn plug_in(ctx: &Ctx, domid: DomId, userdata: &Userdata, given: &DeviceUsbdev, name: &str) -> Result<()> {
+    let _lock = userdata.lock(ctx)?;
     let (ctrl, port) = match (given.ctrl, given.port) {
-        (None, 0) => match first_free(ctx, domid)? {
-            Some(place) => place,
-            None => {
-                let added = attach_usbctrl(ctx, domid, &DeviceUsbctrl::default())?;
-                (find_usbctrl(ctx, domid, added)?.0, 1)
-            }
-        },
+        (None, 0) => {
+            let none = || Error::fail("no USB controller of the domain has a free port for it");
+            first_free(ctx, domid)?.ok_or_else(none)?
+        }
         (None, _) => return Err(Error::invalid("port= needs controller=")),
         (Some(ctrl), port) => place_at(ctx, domid, ctrl, port)?,
     };
     let value = DeviceUsbdev { ctrl: Some(ctrl.devid), port, ..given.clone() };
     let is_same = |a: &DeviceUsbdev, b: &DeviceUsbdev| (a.ctrl, a.port) == (b.ctrl, b.port);
     let entry = Entry { list: |config| &mut config.usbdevs, is_same, value };
-    let userdata = Userdata::of(ctx, domid)?;
-    let _lock = userdata.lock(ctx)?;
     let mut config = userdata.config()?;
     entry.put(&mut config);
     userdata.store_config(&config)?;
-    Ok(ctx.xs()?.write(&port_path(&ctrl, port), &name)?)
+    Ok(ctx.xs()?.write(&port_path(&ctrl, port), name)?)
 }
 
 /// The first free port of a controller that takes devices of the host.
@@ -129,8 +133,10 @@ mod tests {
     use super::super::nodes::tests::host;
     use super::super::{usbctrl, write_all};
     use super::*;
-    use crate::types::UsbctrlType;
+    use crate::types::{DomainConfig, UsbctrlType};
     use crate::xenstore::fake::Fake;
+    use std::thread;
+    use uuid::Uuid;
 
     const GUEST: DomId = DomId(1);
 
@@ -164,6 +170,27 @@ mod tests {
         assert!(error(5, 0).contains("no USB controller 5"));
         fake.set("/local/domain/0/backend/qusb/1/1/port/2", b"1-2");
         assert_eq!(first_free(&ctx, GUEST).unwrap(), None);
+    }
+
+    #[test]
+    fn each_of_several_gets_a_port_of_its_own() {
+        let (fake, mut ctx) = host(&[1]);
+        let root = tempfile::tempdir().unwrap();
+        ctx.paths.lib = root.path().into();
+        let ctrl = DeviceUsbctrl { devid: Some(0), type_: UsbctrlType::Qusb, ports: 8, ..Default::default() };
+        write_all(&ctx, &[usbctrl(GUEST, &ctrl).unwrap()]).unwrap();
+        let userdata = Userdata::named(&ctx, GUEST, Uuid::nil());
+        userdata.store_config(&DomainConfig::default()).unwrap();
+        thread::scope(|scope| {
+            for n in 0..8 {
+                let (fake, userdata) = (fake.clone(), &userdata);
+                let name = format!("1-{n}");
+                scope.spawn(move || plug_in(&fake.ctx(), GUEST, userdata, &DeviceUsbdev::default(), &name).unwrap());
+            }
+        });
+        let (ctrl, ..) = find_usbctrl(&ctx, GUEST, 0).unwrap();
+        assert_eq!(usb_ports(&ctx, &ctrl).unwrap().len(), 8);
+        assert_eq!(userdata.config().unwrap().usbdevs.len(), 8);
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! of a USB device of the host, or nothing.
 
 use super::list::{usb_ports, usbctrls};
-use super::{Device, DeviceKind, Nodes, backend_domid, devid};
+use super::{Device, DeviceKind, Nodes, backend_domid, devid, lock_on_host};
 use crate::ctx::Ctx;
 use crate::defaults::HostFacts;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::host::usb;
+use crate::lock::LockFile;
 use crate::types::{DeviceUsbctrl, DeviceUsbdev, DomainConfig, DomainType, UsbDevice, UsbHostdev, UsbctrlType};
 use crate::xenstore::{Batch, Store};
 use libxc::DomId;
@@ -118,13 +119,22 @@ pub(super) fn free_device(ctx: &Ctx, devices: &Path, address: &UsbHostdev) -> Re
     Ok(name)
 }
 
-/// Plugs in the devices of a new guest.
+/// Keeps others from giving a device of the host to a guest, from [`free_device`] until the device has its port.
+pub(super) fn lock_devices(ctx: &Ctx) -> Result<LockFile> {
+    lock_on_host(ctx, "usb")
+}
+
+/// Plugs in the devices of a new guest, if no other guest has got one since they were checked.
 pub(crate) fn plug_all(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
+    if config.usbdevs.is_empty() {
+        return Ok(());
+    }
+    let _lock = lock_devices(ctx)?;
     let mut batch = Batch::new();
     for device in &config.usbdevs {
         let ctrl = config.usbctrls.iter().find(|ctrl| ctrl.devid == device.ctrl);
         let Some(ctrl) = ctrl else { continue };
-        let name = usb::name_of(Path::new(usb::DEVICES), &hostdev(device))?;
+        let name = free_device(ctx, Path::new(usb::DEVICES), &hostdev(device))?;
         batch.write(&port_path(&usbctrl(domid, ctrl)?.device, device.port), name);
     }
     Ok(ctx.xs()?.run(batch)?)

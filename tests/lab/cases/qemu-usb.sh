@@ -117,6 +117,20 @@ sed 's/"usb"/"second"/' alone.cfg > second.cfg
 cat err
 grep -q 'usbdev 0 (usbdev=): domain [0-9]* has USB device' err
 run xl destroy usb
+
+# Of two guests that are to get it at the same time one does.
+for name in one two; do
+    { tiny_pv $name; echo 'usbctrl = ["type=qusb"]'; } > $name.cfg
+    run xl create -q -p $name.cfg
+done
+for name in one two; do
+    { ! xl usbdev-attach $name hostbus=$bus hostaddr=$address || echo $name >> got; } &
+done
+wait
+[ "$(wc -l < got)" = 1 ] || fail "the device went to $(cat got)"
+xl usb-list "$(cat got)" | grep 'Port 1: Bus'
+for name in one two; do run xl destroy $name; done
+
 { tiny_pv plain; } > plain.cfg
 run xl create -q -p plain.cfg
 ! xl usbctrl-attach plain 2> err || fail "a controller that nothing serves"

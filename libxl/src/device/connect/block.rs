@@ -1,10 +1,9 @@
 //! Disks: a block device as it is, an image file through a loop device.
 
 use super::super::hotplug::Action;
-use super::super::{Device, TOOLSTACK};
+use super::super::{Device, TOOLSTACK, lock_on_host};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, ResultExt};
-use crate::event::Deadline;
 use crate::host::loop_device::{self, LoopDevice};
 use crate::lock::LockFile;
 use crate::xenstore::{Batch, Store, schema};
@@ -12,13 +11,8 @@ use libxc::DomId;
 use nix::sys::stat::{major, minor};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-/// The locks that the scripts take too.
-const LOCKS: &str = "/run/xen-hotplug";
-/// How long another may hold one: as long as a script may take.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(40);
 const MOUNTS: &str = "/proc/self/mountinfo";
 
 pub(super) fn connect(ctx: &Ctx, device: &Device, action: Action) -> Result<()> {
@@ -118,8 +112,7 @@ fn lock(ctx: &Ctx, found: &Metadata) -> Result<LockFile> {
     } else {
         format!("{:x}.{}", found.dev(), found.ino())
     };
-    fs::create_dir_all(LOCKS).context(LOCKS)?;
-    LockFile::acquire(ctx, &PathBuf::from(LOCKS).join(format!("block-{name}")), Deadline::after(LOCK_TIMEOUT))
+    lock_on_host(ctx, &format!("block-{name}"))
 }
 
 /// A writer shares with nobody, a reader with readers.
