@@ -108,7 +108,7 @@ fn node(home: &str, number: u32, kind: ConsoleType) -> String {
 }
 
 /// The name of a pseudo terminal of this host; no other file is ever opened in its place.
-fn pty(name: &[u8]) -> Option<&str> {
+pub(crate) fn pty(name: &[u8]) -> Option<&str> {
     let name = str::from_utf8(name).ok()?;
     let number = name.strip_prefix("/dev/pts/")?;
     ((1..=10).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())).then_some(name)

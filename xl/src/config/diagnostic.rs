@@ -210,8 +210,8 @@ impl Diagnostic {
     }
 }
 
-/// Control characters would move the caret or the terminal's state.
-fn printable(c: char) -> char {
+/// A character of what somebody else wrote: control characters would move the caret or change the terminal's state.
+pub(crate) fn printable(c: char) -> char {
     match c {
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',

@@ -3,6 +3,7 @@
 //! Beyond stock xl: a byte order mark, carriage returns before a line's end, `\xHH` and `\ooo` in strings, negative
 //! numbers without quotes, and a comment on a last line that has no end.
 
+use super::diagnostic::printable;
 use super::source::Span;
 
 /// A token. Names, numbers and strings carry their text.
@@ -187,7 +188,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         self.skip_while(|b| !b.is_ascii_whitespace() && b != b'=');
         let span = Span::new(start, self.at);
-        let word = printable(&self.text_from(start));
+        let word = shown(&self.text_from(start));
         let follows_number = start > 0 && self.bytes[start - 1].is_ascii_digit();
         let help = match first {
             b'A'..=b'Z' if word == "True" || word == "False" => Some("yes is 1, no is 0"),
@@ -277,8 +278,8 @@ impl<'a> Lexer<'a> {
 }
 
 /// The word without what a terminal would act on, cut to a sane length.
-fn printable(word: &str) -> String {
-    word.chars().take(40).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+fn shown(word: &str) -> String {
+    word.chars().take(40).map(printable).collect()
 }
 
 #[cfg(test)]

@@ -2,17 +2,23 @@
 
 use super::devices::known;
 use super::small_devices::{DeviceJson, NULL, device_json};
+use crate::config::diagnostic::printable;
 use libxl::device::Vsnd;
 use libxl::types::{VdisplInfo, VsndParams, json};
 use serde::Serialize;
 use std::fmt::{Display, Write};
 
+/// What the guest may have written.
+fn text(written: Option<&str>) -> String {
+    written.unwrap_or(NULL).chars().map(printable).collect()
+}
+
 /// The displays of one domain.
 pub(crate) fn vdispls(vdispls: &[VdisplInfo]) -> String {
-    let mut text = String::new();
+    let mut table = String::new();
     for vdispl in vdispls {
         let _ = writeln!(
-            text,
+            table,
             "DevId: {}, BE: {}, handle: {}, state: {}, be-alloc: {}, BE-path: {}, FE-path: {}",
             vdispl.devid.unwrap_or_default(),
             vdispl.ends.backend_id,
@@ -24,10 +30,10 @@ pub(crate) fn vdispls(vdispls: &[VdisplInfo]) -> String {
         );
         for (i, connector) in vdispl.connectors.iter().enumerate() {
             let _ = writeln!(
-                text,
+                table,
                 "\tConnector: {i}, id: {}, width: {}, height: {}, req-rref: {}, req-evtch: {}, evt-rref: {}, \
                  evt-evtch: {}",
-                connector.unique_id.as_deref().unwrap_or(NULL),
+                text(connector.unique_id.as_deref()),
                 connector.width,
                 connector.height,
                 connector.req_rref,
@@ -37,15 +43,15 @@ pub(crate) fn vdispls(vdispls: &[VdisplInfo]) -> String {
             );
         }
     }
-    text
+    table
 }
 
 /// The sound cards of one domain.
 pub(crate) fn vsnds(vsnds: &[Vsnd]) -> String {
-    let mut text = String::new();
+    let mut table = String::new();
     for Vsnd { card, info } in vsnds {
         let _ = writeln!(
-            text,
+            table,
             "\ndevid: {}, be-domid: {}, handle: {}, state: {}, be-path: {}, fe-path: {}",
             info.devid.unwrap_or_default(),
             info.ends.backend_id,
@@ -54,16 +60,16 @@ pub(crate) fn vsnds(vsnds: &[Vsnd]) -> String {
             info.ends.backend.as_deref().unwrap_or(NULL),
             info.ends.frontend.as_deref().unwrap_or(NULL)
         );
-        let [short, long] = [&card.short_name, &card.long_name].map(|name| name.as_deref().unwrap_or(NULL));
-        let _ = writeln!(text, "short-name: \"{short}\", long-name: \"{long}\"{}", params(&card.params));
+        let [short, long] = [&card.short_name, &card.long_name].map(|name| text(name.as_deref()));
+        let _ = writeln!(table, "short-name: \"{short}\", long-name: \"{long}\"{}", params(&card.params));
         for (i, (pcm, state)) in card.pcms.iter().zip(&info.pcms).enumerate() {
-            let name = pcm.name.as_deref().unwrap_or(NULL);
-            let _ = writeln!(text, "\tpcm: {i}, name: \"{name}\"{}", params(&pcm.params));
+            let name = text(pcm.name.as_deref());
+            let _ = writeln!(table, "\tpcm: {i}, name: \"{name}\"{}", params(&pcm.params));
             for (k, (stream, state)) in pcm.streams.iter().zip(&state.streams).enumerate() {
                 let _ = writeln!(
-                    text,
+                    table,
                     "\t\tstream: {k}, unique-id: \"{}\", type: {}{}\n\t\t\tevent-channel: {}, ring-ref: {}",
-                    stream.unique_id.as_deref().unwrap_or(NULL),
+                    text(stream.unique_id.as_deref()),
                     stream.type_.map_or(NULL, |kind| kind.name()),
                     params(&stream.params),
                     state.req_evtch,
@@ -72,7 +78,7 @@ pub(crate) fn vsnds(vsnds: &[Vsnd]) -> String {
             }
         }
     }
-    text
+    table
 }
 
 /// What is said of them; stock xl gives the formats the rates' name.
@@ -220,5 +226,20 @@ mod tests {
             \t\tstream: 0, unique-id: \"out\", type: p\n\
             \t\t\tevent-channel: -1, ring-ref: 7\n";
         assert_eq!(vsnds(&[Vsnd { card, info }]), expected);
+    }
+
+    #[test]
+    fn what_a_guest_wrote_does_not_reach_the_terminal_raw() {
+        let id = || Some("\x1b]2;root\x07\n".to_owned());
+        let connectors = vec![ConnectorInfo { unique_id: id(), ..Default::default() }];
+        let displays = vdispls(&[VdisplInfo { connectors, ..Default::default() }]);
+        let stream = VsndStream { unique_id: id(), ..Default::default() };
+        let pcm = VsndPcm { name: id(), streams: vec![stream], ..Default::default() };
+        let card = DeviceVsnd { short_name: id(), long_name: id(), pcms: vec![pcm], ..Default::default() };
+        let state = StreamInfo { req_evtch: -1, req_rref: -1 };
+        let info = VsndInfo { pcms: vec![PcmInfo { streams: vec![state] }], ..Default::default() };
+        let table = displays + &vsnds(&[Vsnd { card, info }]);
+        assert!(!table.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{table:?}");
+        assert_eq!(table.matches("\u{fffd}]2;root\u{fffd}\u{fffd}").count(), 5);
     }
 }

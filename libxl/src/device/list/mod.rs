@@ -1,7 +1,8 @@
 //! The devices that a domain has, and how they are doing.
 //!
-//! Which there are is read below `/libxl`; only a state, an event channel or a ring is the guest's to write, and
-//! is shown as the number that it is, or as -1.
+//! Which there are is read below `/libxl`. What the guest may have written is believed as far as it can be: a state, an
+//! event channel or a ring is the number that it is, or -1, and a terminal is one. What displays and sound cards are
+//! called stands in the guest's own directory, and may be any text.
 
 mod small;
 mod usb;

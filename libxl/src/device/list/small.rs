@@ -3,6 +3,7 @@
 use super::{numbers, of_kind, values};
 use crate::ctx::Ctx;
 use crate::device::DeviceKind;
+use crate::domain::tty::pty;
 use crate::error::Result;
 use crate::types::{ChannelInfo, ChannelInfoEnd, ChannelPty, VkbBackend, VkbInfo, VtpmInfo};
 use crate::xenstore::Store;
@@ -63,6 +64,8 @@ pub fn channels(ctx: &Ctx, domid: DomId) -> Result<Vec<ChannelInfo>> {
         }
         let [state, evtch, rref] = numbers(ctx, &device, ["state", "port", "ring-ref"])?;
         let [tty] = values(ctx, &device.frontend_path(), ["tty"])?;
+        // The guest may have written another file's name.
+        let tty = tty.filter(|tty| tty.is_empty() || pty(tty.as_bytes()).is_some());
         let connection = match connection.as_deref() {
             Some("pty") => ChannelInfoEnd::Pty(ChannelPty { path: tty }),
             Some("socket") => ChannelInfoEnd::Socket,
@@ -118,5 +121,10 @@ mod tests {
             (Some(0), Some("/local/domain/1/device/console/1"))
         );
         assert_eq!(channel.connection, ChannelInfoEnd::Pty(ChannelPty { path: Some(String::new()) }));
+        for (tty, shown) in [("/dev/pts/7", Some("/dev/pts/7")), ("/dev/mem", None), ("\x1b[2J", None)] {
+            fake.set("/local/domain/1/device/console/1/tty", tty.as_bytes());
+            let path = shown.map(str::to_owned);
+            assert_eq!(channels(&ctx, domid).unwrap()[0].connection, ChannelInfoEnd::Pty(ChannelPty { path }));
+        }
     }
 }
