@@ -139,13 +139,16 @@ impl<'a> Devd<'a> {
         Ok(devices)
     }
 
-    /// Begins what a device needs. One at which work goes on is looked at again when that has ended.
+    /// Begins what a device needs. One at which work goes on is looked at again when that has ended; only the work for
+    /// one that is gone ends at once, with its script, for another of its name may come.
     fn look(&mut self, device: Device) -> Result<()> {
         let known = self.devices.get(&device);
-        if known.is_some_and(|work| !matches!(work, Work::Settled)) {
-            return Ok(());
+        let need = Seen::read(self.ctx, &device)?.need(known.is_some());
+        match (known, &need) {
+            (None | Some(Work::Settled), _) | (Some(Work::Connecting(_)), Need::Forgetting) => {}
+            _ => return Ok(()),
         }
-        let begun = match Seen::read(self.ctx, &device)?.need(known.is_some()) {
+        let begun = match need {
             Need::Nothing => return Ok(()),
             Need::Forgetting => return self.forget(device),
             Need::Keeping => Ok(Work::Settled),
@@ -213,15 +216,19 @@ impl<'a> Devd<'a> {
 
     fn ended(&mut self, device: Device, result: Result<()>) -> Result<()> {
         let work = self.devices.insert(device, Work::Settled);
-        let done = match work {
-            Some(Work::Disconnecting(_)) => "disconnected",
-            _ => "connected",
-        };
+        let is_disconnected = matches!(work, Some(Work::Disconnecting(_)));
         match result {
-            Ok(()) => tracing::info!("domain {}: {device} {done}", device.domid),
+            Ok(()) => {
+                let done = if is_disconnected { "disconnected" } else { "connected" };
+                tracing::info!("domain {}: {device} {done}", device.domid);
+                if is_disconnected {
+                    // What is there by now is another device.
+                    self.devices.remove(&device);
+                }
+            }
             Err(error) => {
                 self.failed(&device, &error);
-                if done == "disconnected" {
+                if is_disconnected {
                     // Not again at once: it would fail again.
                     return Ok(());
                 }
@@ -347,6 +354,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
+    use std::time::Duration;
 
     const HERE: DomId = DomId(2);
 
@@ -379,6 +387,16 @@ mod tests {
             if !devd.backends.is_pending() && !done() {
                 devd.wait().unwrap();
             }
+        }
+    }
+
+    /// Goes on until `done`, which no event tells of.
+    fn serve_for_a_moment(devd: &mut Devd<'_>, done: impl Fn() -> bool) {
+        while !done() {
+            devd.look_at_changes().unwrap();
+            devd.step().unwrap();
+            let soon = Deadline::after(Duration::from_millis(5));
+            event::wait(devd.ctx, &[Source::Watch(&devd.backends)], soon).unwrap();
         }
     }
 
@@ -437,6 +455,31 @@ mod tests {
         assert!(calls().ends_with("remove backend/vbd/1/51728\n"), "{}", calls());
         assert!(fake.get(&after.libxl_path()).is_some(), "the toolstack's nodes are the toolstack's to remove");
         assert!(fake.get(&before.backend_path()).is_some());
+    }
+
+    #[test]
+    fn a_device_that_takes_the_place_of_one_that_is_being_connected_is_connected() {
+        let (fake, toolstack) = host(&[1, 2]);
+        let dir = tempfile::tempdir().unwrap();
+        let slow = dir.path().join("slow");
+        fs::write(&slow, format!("#!/bin/sh\necho $$ > {}\nsleep 1000; :\n", dir.path().join("pid").display()))
+            .unwrap();
+        fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+        let pid = || fs::read_to_string(dir.path().join("pid")).unwrap_or_default();
+        let device = disk(51712, DeviceKind::Vbd);
+        new_disk(&fake, &toolstack, device, &slow);
+        let mut ctx = fake.ctx();
+        ctx.domid = HERE;
+        let mut devd = Devd::new(&ctx).unwrap();
+        serve_for_a_moment(&mut devd, || pid().ends_with('\n'));
+
+        fake.connect().remove(&device.backend_path()).unwrap();
+        fake.connect().remove(&device.libxl_path()).unwrap();
+        fake.connect().remove(&device.frontend_path()).unwrap();
+        serve_for_a_moment(&mut devd, || !Path::new("/proc").join(pid().trim()).exists());
+        new_disk(&fake, &toolstack, device, &script(dir.path()));
+        let calls = || fs::read_to_string(dir.path().join("calls")).unwrap_or_default();
+        serve_until(&mut devd, || calls() == "add backend/vbd/1/51712\n");
     }
 
     #[test]

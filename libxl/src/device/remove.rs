@@ -160,7 +160,7 @@ impl Remove {
     fn remove_nodes(&self, ctx: &Ctx) -> Result<()> {
         match ctx.domid {
             TOOLSTACK => remove_all(ctx, std::slice::from_ref(&self.device)),
-            _ => Ok(ctx.xs()?.remove(&self.device.backend_path())?),
+            _ => remove_disconnected(ctx, &self.device.backend_path()),
         }
     }
 
@@ -230,6 +230,14 @@ impl Remove {
         }
         Err(Error::new(ErrorKind::TimedOut, format!("{said}: does xl devd run there?")))
     }
+}
+
+/// Removes a driver domain's own nodes of a device, unless the toolstack has put another in its place meanwhile.
+fn remove_disconnected(ctx: &Ctx, backend: &str) -> Result<()> {
+    ctx.xs()?.transaction(|t| match t.read_optional(&format!("{backend}/online"))?.as_deref() {
+        Some("1") => Ok(()),
+        _ => Ok(t.remove(backend)?),
+    })
 }
 
 /// Whether a guest does not run: it is paused, has shut down or is being destroyed.
