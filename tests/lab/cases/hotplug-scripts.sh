@@ -107,6 +107,7 @@ for program in stockxl xl; do
         [ "$disks" = xvda ] || echo "disk += [\"vdev=xvdb,access=w,script=$scripts/block-nbd,target=127.0.0.1:10809:web\"]"
     } > net.cfg
     rm -f /var/log/xen/console/guest-net.log
+    echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
     run $program create -q net.cfg
     domid=$(stockxl domid net)
     change "$domid" > $program.change
@@ -124,6 +125,7 @@ for program in stockxl xl; do
         grep "$iqn has a session already" err
         iscsiadm -m session
     fi
+    echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables # the rules go all the same
     run $program destroy net
     is_copied iscsi.img || fail "what the guest wrote is not in the iSCSI target"
     ! iptables-save | grep vif || fail "rules of the packet filter are left"

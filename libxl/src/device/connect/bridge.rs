@@ -12,6 +12,8 @@ use std::path::Path;
 const INTERFACES: &str = "/sys/class/net";
 /// Whether bridged packets pass the host's packet filter; there is none without the module `br_netfilter`.
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+/// What the rules of the scripts match by: as long as one is there, so is this.
+const MATCH_OF_RULES: &str = "/sys/module/xt_physdev";
 /// The highest address that is no broadcast: no bridge takes it for its own.
 const PORT_ADDRESS: [u8; 6] = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
 
@@ -43,9 +45,16 @@ impl Settings {
     }
 
     /// Packet filters, emulated interfaces, choosing a bridge and an operator's hooks are the script's.
-    fn needs_script(&self, script: &Path) -> bool {
-        let filter = fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1");
+    fn needs_script(&self, script: &Path, filter: bool) -> bool {
         self.kind != "vif" || self.bridge.is_empty() || self.addresses.is_some() || filter || has_hooks(script)
+    }
+}
+
+/// Whether the packet filter has to be seen to: there is one, or a rule is left of a time when there was.
+fn has_filter(action: Action) -> bool {
+    match action {
+        Action::Add => fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1"),
+        Action::Remove => Path::new(MATCH_OF_RULES).exists(),
     }
 }
 
@@ -58,7 +67,7 @@ fn has_hooks(script: &Path) -> bool {
 /// Connects or disconnects; false if that needs the script.
 pub(super) fn connect(ctx: &Ctx, device: &Device, script: &Path, action: Action) -> Result<bool> {
     let settings = Settings::read(ctx, device)?;
-    if settings.needs_script(script) {
+    if settings.needs_script(script, has_filter(action)) {
         return Ok(false);
     }
     match action {
@@ -139,15 +148,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("vif-bridge");
         let plain = || Settings { kind: "vif".into(), bridge: "br0".into(), ..Default::default() };
-        assert!(Settings { addresses: Some("10.0.0.1".into()), ..plain() }.needs_script(&script));
-        assert!(Settings { kind: "vif_ioemu".into(), ..plain() }.needs_script(&script));
-        assert!(Settings { bridge: String::new(), ..plain() }.needs_script(&script));
+        assert!(Settings { addresses: Some("10.0.0.1".into()), ..plain() }.needs_script(&script, false));
+        assert!(Settings { kind: "vif_ioemu".into(), ..plain() }.needs_script(&script, false));
+        assert!(Settings { bridge: String::new(), ..plain() }.needs_script(&script, false));
         assert!(!has_hooks(&script));
+        assert!(!plain().needs_script(&script, false) && plain().needs_script(&script, true));
         fs::create_dir(dir.path().join("vif-post.d")).unwrap();
         fs::write(dir.path().join("vif-post.d/readme"), "").unwrap();
         assert!(!has_hooks(&script));
         fs::write(dir.path().join("vif-post.d/10-mine.hook"), "").unwrap();
-        assert!(has_hooks(&script) && plain().needs_script(&script));
+        assert!(has_hooks(&script) && plain().needs_script(&script, false));
     }
 
     #[test]
