@@ -81,7 +81,7 @@ if is_ours; then
     run xl suspend saved
     ! xl save saved /dev/full 2> err || fail "it was saved"
     cat err
-    stockxl list saved | grep -q ' [r-][b-][p-]s-- ' || fail "it is not suspended any more"
+    stockxl list saved | grep -q ' [r-][b-][p-]ss- ' || fail "it is not suspended any more"
     tick=$(last_tick saved)
     run xl resume saved
     goes_on saved "$tick"
