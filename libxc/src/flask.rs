@@ -6,7 +6,7 @@
 use crate::buffer::{Buffer, plain};
 use crate::handle::xencall;
 use crate::hypercall::{Op, op};
-use crate::{Error, Result, Xc};
+use crate::{DomId, Error, Result, Xc};
 use nix::errno::Errno;
 use std::ffi::c_char;
 use xenctrl_sys as sys;
@@ -38,6 +38,14 @@ impl Xc {
         let done = if_flask(unsafe { self.flask(op!(FLASK_SID_TO_CONTEXT), args) })?;
         let text = || buffer.iter().map(|byte| *byte as u8).take_while(|byte| *byte != 0).collect::<Vec<u8>>();
         Ok(done.map(|_| String::from_utf8_lossy(&text()).into_owned()))
+    }
+
+    /// Gives a domain another security label, by its number.
+    pub fn relabel_domain(&self, domid: DomId, id: u32) -> Result<()> {
+        let mut args = sys::xen_flask_op__bindgen_ty_1::default();
+        args.relabel = sys::xen_flask_relabel { domid: domid.0.into(), sid: id };
+        // SAFETY: no address.
+        unsafe { self.flask(op!(FLASK_RELABEL_DOMAIN), args) }.map(drop)
     }
 
     /// Whether Flask enforces its policy; `None` if the hypervisor runs without Flask.

@@ -112,6 +112,7 @@ fn after_defaults<'a>(
     build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
     devices::add(ctx, config, domid)?;
     console::wait(ctx, domid, channels.console.domid).context("console")?;
+    platform::label(ctx, &config.b_info, domid)?;
     ctx.check_cancel()?;
 
     remember(ctx, domid, &defaults::stored_form(given, config)).context("configuration")?;

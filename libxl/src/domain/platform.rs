@@ -145,6 +145,14 @@ pub(super) fn cpuid(ctx: &Ctx, b_info: &DomainBuildInfo, domid: DomId, restore: 
     applied.context("CPUID policy (cpuid=)")
 }
 
+/// Gives a domain that is complete the security label that it runs with, if that is another than it was built with.
+pub(super) fn label(ctx: &Ctx, b_info: &DomainBuildInfo, domid: DomId) -> Result<()> {
+    match b_info.exec_ssidref {
+        0 => Ok(()),
+        id => ctx.xc()?.relabel_domain(domid, id).context("security label (seclabel=)"),
+    }
+}
+
 fn leaf_override(leaf: &CpuidLeaf) -> LeafOverride<'_> {
     let registers = [&leaf.eax, &leaf.ebx, &leaf.ecx, &leaf.edx].map(Option::as_deref);
     LeafOverride { leaf: leaf.leaf, subleaf: leaf.subleaf, registers }
