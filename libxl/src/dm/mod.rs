@@ -18,7 +18,9 @@ pub(crate) use backends::Backends;
 
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use crate::types::{ChannelEnd, ChannelSocket, DeviceChannel, DiskBackend, DomainConfig, UsbctrlType, VkbBackend};
+use crate::types::{
+    ChannelEnd, ChannelSocket, DeviceChannel, DeviceModelVersion, DiskBackend, DomainConfig, UsbctrlType, VkbBackend,
+};
 use crate::xenstore::{Store, schema};
 use libxc::DomId;
 use nix::unistd::Pid;
@@ -44,20 +46,33 @@ pub(crate) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     if !is_needed(ctx, config) {
         return Ok(());
     }
-    if config.b_info.dm_restrict.is_true() {
-        return Err(Error::new(
-            ErrorKind::NotImplemented,
-            "dm_restrict=1 is not supported yet for a guest with devices that QEMU serves",
-        ));
-    }
-    display::check(config)?;
-    config.channels.iter().try_for_each(check_channel)?;
+    check_kinds(ctx, config)?;
     let qemu = program(ctx, config);
     let found = nix::unistd::access(&qemu, nix::unistd::AccessFlags::X_OK);
     found.map_err(|e| {
         let (qemu, why) = (qemu.display(), e.desc());
         Error::fail(format!("QEMU, which serves its devices, cannot be run: {qemu}: {why} (device_model_override=)"))
     })
+}
+
+/// Refuses what no QEMU of this toolstack would do for the guest.
+pub(crate) fn check_kinds(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
+    if !is_needed(ctx, config) {
+        return Ok(());
+    }
+    let b_info = &config.b_info;
+    let traditional = b_info.device_model_version == DeviceModelVersion::QemuXenTraditional;
+    let asked = [
+        (b_info.dm_restrict.is_true(), "dm_restrict=1"),
+        (traditional, "device_model_version=\"qemu-xen-traditional\""),
+        (b_info.device_model_user.is_some(), "device_model_user="),
+    ];
+    if let Some((_, key)) = asked.iter().find(|(asked, _)| *asked) {
+        let text = format!("{key} is not supported yet for a guest with devices that QEMU serves");
+        return Err(Error::new(ErrorKind::NotImplemented, text));
+    }
+    display::check(config)?;
+    config.channels.iter().try_for_each(check_channel)
 }
 
 /// Whether QEMU could make the socket that a channel ends at.
@@ -157,6 +172,19 @@ mod tests {
         };
         assert!(is_needed(&ctx, &channel(0)));
         assert!(!is_needed(&ctx, &channel(3)));
+    }
+
+    #[test]
+    fn what_no_qemu_does_is_refused_where_there_is_one() {
+        let ctx = Ctx::new(Paths::installed(Path::new("/usr")));
+        let mut config = DomainConfig::default();
+        config.b_info.device_model_version = DeviceModelVersion::QemuXenTraditional;
+        check_kinds(&ctx, &config).unwrap();
+        config.vfbs = vec![DeviceVfb::default()];
+        let error = || check_kinds(&ctx, &config).unwrap_err().to_string();
+        assert!(error().starts_with("device_model_version=\"qemu-xen-traditional\" is not supported yet for"));
+        config.b_info.dm_restrict = true.into();
+        assert!(check_kinds(&ctx, &config).unwrap_err().to_string().starts_with("dm_restrict=1 is not supported yet"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn after_defaults<'a>(
     stream: Option<Incoming<'_>>,
     undo: &mut Undo<'a>,
 ) -> Result<DomId> {
-    preflight::check(ctx, config)?;
+    preflight::check(ctx, config, stream.is_none())?;
     let origin = match stream {
         Some(stream) => {
             // The scheduler may be another than where the guest was: what fits this one's is taken.

@@ -15,16 +15,21 @@ const BRIDGE_SCRIPT: &str = "vif-bridge";
 
 /// Refuses devices that cannot come to be, before a domain exists.
 pub(super) fn check(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
-    plan(ctx, config, DomId(0))?;
+    check_kinds(ctx, config)?;
     device::check_usb(ctx, config)?;
-    for disk in &config.disks {
-        let name = format!("disk {}", disk.vdev.as_deref().unwrap_or_default());
-        check_disk(disk).with_context(|| format!("{name} (disk=)"))?;
-    }
     for (i, nic) in config.nics.iter().enumerate() {
         check_nic(nic, Path::new(INTERFACES)).with_context(|| format!("vif {i} (vif=)"))?;
     }
     Ok(())
+}
+
+/// Refuses devices of kinds that this toolstack cannot make, and disks that cannot be served.
+pub(super) fn check_kinds(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
+    plan(ctx, config, DomId(0))?;
+    config.disks.iter().try_for_each(|disk| {
+        let name = disk.vdev.as_deref().unwrap_or_default();
+        check_disk(disk).with_context(|| format!("disk {name} (disk=)"))
+    })
 }
 
 /// Gives the domain its devices, all at once, and starts the QEMU that serves some of them.

@@ -36,5 +36,6 @@ pub mod vnc;
 pub use create::{Options, create};
 pub use destroy::destroy;
 pub use make::{ANY_DOMID, RANDOM_DOMID};
+pub use preflight::check_configuration;
 pub use restore::restore;
 pub use save::save;
