@@ -42,8 +42,7 @@ impl Parameters {
         status: u8,
         parse: impl FnOnce(&[Text<'_>], &mut Diagnostics) -> Option<T>,
     ) -> Result<T, Failure> {
-        // A typing mistake on a command line is an error, where a file's may be left out.
-        let mut diagnostics = Diagnostics::new(true);
+        let mut diagnostics = Diagnostics::for_command_line();
         let device = parse(&self.texts(), &mut diagnostics);
         eprint!("{}", diagnostics.render(&self.source));
         device.filter(|_| !diagnostics.has_errors()).ok_or(Failure::silent(status))

@@ -74,6 +74,7 @@ pub(crate) struct Diagnostics {
     warnings: usize,
     strict: bool,
     creating: bool,
+    of_command_line: bool,
 }
 
 impl Diagnostics {
@@ -85,6 +86,12 @@ impl Diagnostics {
     /// No findings yet, about a guest that is going to be created.
     pub(crate) fn for_creation(strict: bool) -> Diagnostics {
         Diagnostics { creating: true, ..Diagnostics::new(strict) }
+    }
+
+    /// No findings yet, about a device on a command line: a typing mistake there is an error, where a file's may be left
+    /// out.
+    pub(crate) fn for_command_line() -> Diagnostics {
+        Diagnostics { of_command_line: true, ..Diagnostics::new(true) }
     }
 
     /// Records an error at a place.
@@ -107,6 +114,14 @@ impl Diagnostics {
         match self.strict {
             true => self.error(span, message),
             false => self.warning(span, format!("{}: ignored", message.into())),
+        }
+    }
+
+    /// Records something right that nothing uses: a warning that says so, but an error in a configuration if strict.
+    pub(crate) fn without_effect(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        match self.of_command_line {
+            true => self.warning(span, message),
+            false => self.ignored(span, message),
         }
     }
 
@@ -269,6 +284,13 @@ mod tests {
         let mut diagnostics = Diagnostics::new(true);
         diagnostics.ignored(Span::default(), "unknown key");
         assert!(diagnostics.has_errors());
+        let without_effect = |mut diagnostics: Diagnostics| {
+            diagnostics.without_effect(Span::default(), "no effect");
+            diagnostics.has_errors()
+        };
+        let found =
+            [Diagnostics::new(true), Diagnostics::new(false), Diagnostics::for_command_line()].map(without_effect);
+        assert_eq!(found, [true, false, false]);
     }
 
     #[test]

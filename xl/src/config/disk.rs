@@ -126,7 +126,10 @@ impl Parser<'_> {
             "direct-io-safe" => self.disk.direct_io_safe = true,
             "discard" => self.disk.discard_enable = true.into(),
             "no-discard" => self.disk.discard_enable = false.into(),
-            "colo" => self.disk.colo_enable = true.into(),
+            "colo" => {
+                self.disk.colo_enable = true.into();
+                self.diagnostics.without_effect(word.span, keys::COLO);
+            }
             "no-colo" => self.disk.colo_enable = false.into(),
             "trusted" => self.disk.trusted = true.into(),
             "untrusted" => self.disk.trusted = false.into(),

@@ -134,6 +134,9 @@ const ACTIONS: Shape =
 /// What is said of keys that stock xl of a later Xen has.
 pub(crate) const NEEDS_LATER: &str = "needs a later version of Xen than 4.17";
 
+/// What is said of COLO's parameters.
+pub(crate) const COLO: &str = "COLO is not built yet";
+
 /// The keys of a disk. `target` is written last, as it takes the rest of the string.
 pub(crate) const DISK: &[(&str, Shape)] = &[
     ("format", Choice(&["raw", "qcow", "qcow2", "vhd", "qed", "empty"])),

@@ -50,10 +50,15 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
             Some(mtu) => nic.mtu = mtu,
             None => return false,
         },
-        name => match colo_field(&mut nic.colo, name) {
-            Some(field) => *field = Some(value.text.to_string()),
-            None => return unrecognized(token, diagnostics),
-        },
+        name => {
+            let is_first = nic.colo == NicColo::default();
+            let Some(field) = colo_field(&mut nic.colo, name) else { return unrecognized(token, diagnostics) };
+            *field = Some(value.text.to_string());
+            // One of them mostly has dozens of others behind it.
+            if is_first {
+                diagnostics.without_effect(key.span, keys::COLO);
+            }
+        }
     }
     true
 }
@@ -248,6 +253,11 @@ mod tests {
     fn colo_and_unknown() {
         assert_eq!(nic("colo_sock_compare_sec_in_id=x").unwrap().colo.colo_sock_compare_sec_in_id.unwrap(), "x");
         assert_eq!(nic("forwarddev=e").unwrap().colo.coloft_forwarddev.unwrap(), "e");
+        let (mut told, mut nic_of_both) = (Diagnostics::new(false), DeviceNic::default());
+        for token in ["forwarddev=e", "colo_checkpoint_port=1"] {
+            parameter(Text::new(token, Span::default()), &mut nic_of_both, &mut told);
+        }
+        assert_eq!(told.iter().map(|d| &d.message[..]).collect::<Vec<_>>(), ["COLO is not built yet: ignored"]);
         assert_eq!(nic("bridg=x"), None);
         assert_eq!(nic("bar"), None);
         assert!(nic("untrusted").unwrap().trusted.get() == Some(false));
