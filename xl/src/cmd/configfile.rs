@@ -12,7 +12,8 @@ use crate::session::Session;
 use clap::Args;
 use libxc::host::HostCapabilities;
 use libxl::Ctx;
-use libxl::defaults::{self, FileKind, HostFacts};
+use libxl::defaults::{FileKind, HostFacts};
+use libxl::domain;
 use libxl::types::DomainConfig;
 use std::io;
 use std::path::Path;
@@ -55,18 +56,19 @@ fn check(session: &Session, file: &str, settings: &[String], options: Options<'_
     problems.into_iter().for_each(|problem| problem.tell(&settings, &mut diagnostics));
     // With a file missing, what libxl makes of it would only say so again.
     if !diagnostics.has_errors()
-        && let Err(e) = decide(&session.ctx, loaded.config)
+        && let Err(e) = decide(&session.ctx, &loaded.config)
     {
         diagnostics.error_overall(e.to_string());
     }
     load::report(&diagnostics, &source)
 }
 
-/// Decides everything that the configuration leaves open, as `xl create` would: some settings do not go together.
-fn decide(ctx: &Ctx, mut config: DomainConfig) -> libxl::Result<()> {
+/// Decides everything that the configuration leaves open, as `xl create` would: some settings do not go together, and
+/// some `xl create` refuses.
+fn decide(ctx: &Ctx, config: &DomainConfig) -> libxl::Result<()> {
     match ctx.xc() {
-        Ok(_) => defaults::apply(&mut config, ctx),
-        Err(_) => defaults::apply(&mut config, &AnyXen { ctx }),
+        Ok(_) => domain::check_configuration(ctx, ctx, config),
+        Err(_) => domain::check_configuration(ctx, &AnyXen { ctx }, config),
     }
 }
 
@@ -143,7 +145,7 @@ impl Host for ThisHost<'_> {
     }
 
     fn has_domain(&self, name: &str) -> Option<bool> {
-        let found = libxl::domain::info::find(&self.session.ctx, name).ok()?;
+        let found = domain::info::find(&self.session.ctx, name).ok()?;
         Some(found.is_some())
     }
 }
