@@ -148,18 +148,30 @@ fn after_shutdown(session: &Session, domid: DomId, reason: Reason) -> Result<Opt
         Next::Preserve => Ok(None),
         Next::Destroy => destroy(ctx, domid).map(|()| None),
         Next::Restart => {
-            let config = reloaded(ctx, domid, config)?;
-            destroy(ctx, domid).map(|()| Some(config))
+            let next = successor(ctx, domid, config)?;
+            next.map(|config| destroy(ctx, domid).map(|()| config)).transpose()
         }
         Next::RenameRestart => {
-            let config = reloaded(ctx, domid, config)?;
-            keep_under_another_name(ctx, domid, &name)?;
-            Ok(Some(config))
+            let next = successor(ctx, domid, config)?;
+            next.map(|config| keep_under_another_name(ctx, domid, &name).map(|()| config)).transpose()
         }
         Next::SoftReset => {
             // As in libxl, only HVM guests can be reset in place.
             say(format_args!("Domain {domid} cannot be soft reset: only HVM guests can"));
             destroy(ctx, domid).map(|()| None)
+        }
+    }
+}
+
+/// The configuration for the next domain. None if there could be no such domain: then the one that has ended stays, for
+/// its disks and its configuration are more to its owner than nothing.
+fn successor(ctx: &Ctx, domid: DomId, current: DomainConfig) -> Result<Option<DomainConfig>, Failure> {
+    let config = reloaded(ctx, domid, current)?;
+    match domain::check_configuration(ctx, ctx, &config) {
+        Ok(()) => Ok(Some(config)),
+        Err(e) => {
+            say(format_args!("Domain {domid} stays as it is, shut down, for none can take its place: {e}"));
+            Ok(None)
         }
     }
 }

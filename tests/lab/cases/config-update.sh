@@ -8,7 +8,7 @@ left_for() {
 }
 
 host_state > before
-rm -f /var/log/xen/console/guest-update.log
+rm -f /var/log/xen/console/guest-update.log /var/log/xen/xl-update.log
 linux update pvh > update.cfg
 run xl create -q update.cfg
 domid=$(stockxl domid update)
@@ -30,6 +30,10 @@ done
 same "exit statuses" stockxl.statuses xl.statuses
 
 if is_ours; then
+    ! xl config-update update update.cfg type='"hvm"' 2> messages || fail "the guest would be lost at its next reboot"
+    grep -q 'type="hvm" is not supported yet' messages || fail "it does not say why: $(cat messages)"
+    left_for "$domid" > after.text
+    same "what was left before" ours.text after.text
     run xl convert update.cfg update.toml
     run xl config-update update update.toml memory=160
     left_for "$domid" > from-toml.cfg
@@ -43,5 +47,13 @@ run xl reboot update
 wait_for 60 sh -c "now=\$(stockxl domid update) && [ \"\$now\" != $domid ]"
 # While it is built it has less.
 wait_for 60 sh -c "[ \$(stockxl list update | awk 'NR == 2 { print \$3 }') = 160 ]"
+
+if is_ours; then
+    echo "== a guest whose place cannot be taken stays"
+    run stockxl config-update update update.cfg bootloader='"pygrub"'
+    perl /lab/shut-down "$(stockxl domid update)" 1
+    wait_for 60 grep -q "stays as it is, shut down.*bootloader= is not supported yet" /var/log/xen/xl-update.log
+    [[ $(stockxl list update | awk 'NR == 2 { print $5 }') = *s* ]] || fail "it is not there, shut down: $(stockxl list)"
+fi
 run xl destroy update
 nothing_left before

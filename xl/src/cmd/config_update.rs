@@ -11,6 +11,7 @@ use crate::output;
 use crate::output::domains::Configured;
 use crate::session::Session;
 use clap::Args;
+use libxl::domain::check_configuration;
 use libxl::types::json;
 use libxl::userdata::Userdata;
 use std::path::Path;
@@ -61,7 +62,12 @@ impl Run for ConfigUpdate {
         if dry_run || self.debug {
             output::print(&shown(&loaded)?)?;
         }
-        if dry_run { Ok(()) } else { store(session, domain, &source, form) }
+        if dry_run {
+            return Ok(());
+        }
+        // The domain's end would be too late to find out.
+        check_configuration(&session.ctx, &session.ctx, &loaded.config)?;
+        store(session, domain, &source, form)
     }
 }
 
