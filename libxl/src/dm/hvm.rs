@@ -35,6 +35,12 @@ pub(crate) fn check(config: &DomainConfig) -> Result<()> {
     }
 }
 
+/// Whether a guest has the older device model, which is not spoken with by QMP and begins without being told.
+pub(crate) fn is_traditional(ctx: &Ctx, domid: DomId) -> Result<bool> {
+    let version = ctx.xs()?.read_optional(&format!("{}/dm-version", schema::libxl(domid)))?;
+    Ok(version.as_deref() == Some(DeviceModelVersion::QemuXenTraditional.name()))
+}
+
 /// Stops QEMU's devices; what they had under way is in the guest's memory and on its disks then.
 pub(crate) fn stop(ctx: &Ctx, domid: DomId) -> Result<()> {
     command(ctx, domid, "stop", Value::Null)
@@ -190,6 +196,15 @@ mod tests {
         assert_eq!(found[2], ("physmap/f0000000/name".to_owned(), b"vga.vram".to_vec()));
         assert_eq!(found.len(), 3);
         assert!(physmap(&fake.ctx(), DomId(6)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn xenstore_says_which_device_model_a_guest_has() {
+        let fake = Fake::new();
+        fake.set("/libxl/5/dm-version", b"qemu_xen");
+        fake.set("/libxl/6/dm-version", b"qemu_xen_traditional");
+        let traditional = [5, 6, 7].map(|domid| is_traditional(&fake.ctx(), DomId(domid)).unwrap());
+        assert_eq!(traditional, [false, true, false]);
     }
 
     #[test]

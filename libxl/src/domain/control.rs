@@ -1,8 +1,10 @@
 //! What a domain undergoes without being asked: pauses, sysrq keys, triggers.
 
-use crate::Ctx;
+use super::info;
 use crate::error::{Result, ResultExt};
+use crate::types::DomainType;
 use crate::xenstore::{Store, schema};
+use crate::{Ctx, dm};
 use libxc::DomId;
 use libxc::domain::Trigger;
 
@@ -11,9 +13,16 @@ pub fn pause(ctx: &Ctx, domid: DomId) -> Result<()> {
     ctx.xc()?.pause_domain(domid).with_context(|| format!("pausing domain {domid}"))
 }
 
-/// Lets a domain's vCPUs run again (`libxl_domain_unpause`).
+/// Lets a domain's vCPUs run again (`libxl_domain_unpause`), and the QEMU of an HVM guest first: it is started with its
+/// devices at rest.
 pub fn unpause(ctx: &Ctx, domid: DomId) -> Result<()> {
-    ctx.xc()?.unpause_domain(domid).with_context(|| format!("unpausing domain {domid}"))
+    let steps = || -> Result<()> {
+        if info::kind(ctx, &info::get(ctx, domid)?)? == DomainType::Hvm && !dm::hvm::is_traditional(ctx, domid)? {
+            dm::hvm::go_on(ctx, domid)?;
+        }
+        Ok(ctx.xc()?.unpause_domain(domid)?)
+    };
+    steps().with_context(|| format!("unpausing domain {domid}"))
 }
 
 /// Presses a sysrq key in a domain's kernel (`libxl_send_sysrq`).

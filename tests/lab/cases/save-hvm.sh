@@ -6,7 +6,11 @@
 host_state > before
 linux mover hvm > mover.cfg
 printf 'vnc = 0\nnographic = 1\n' >> mover.cfg
-start_ticking mover
+rm -f /var/log/xen/console/guest-mover.log
+run stockxl create -q -p mover.cfg
+run xl unpause mover # its QEMU too, which stock xl has started with its devices at rest
+wait_for 240 is_up mover
+wait_for 60 last_tick mover
 
 echo "== save -c"
 tick=$(last_tick mover)
