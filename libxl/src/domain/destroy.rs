@@ -6,7 +6,7 @@
 use super::backends;
 use super::info;
 use crate::device::{Device, DeviceKind};
-use crate::error::{Result, ResultExt};
+use crate::error::{ErrorKind, Result, ResultExt};
 use crate::userdata::Userdata;
 use crate::xenstore::{Batch, Perms, Store, Xs, optional, schema};
 use crate::{Ctx, dm, domid_history};
@@ -33,6 +33,7 @@ fn steps(ctx: &Ctx, domid: DomId) -> Result<()> {
     let mut left = Leftovers::read(ctx, domid)?;
     left.heir = info::twin(ctx, domid, &Uuid::from_bytes(info.uuid))?;
     let cleanup = [
+        end_stub_domain(ctx, &left),
         end_device_model(ctx, &left),
         backends::remove(ctx, &left.devices).context("devices"),
         remove_nodes(ctx, &left).context("xenstore nodes"),
@@ -64,6 +65,8 @@ struct Leftovers {
     /// Who keeps that node.
     heir: Option<DomId>,
     device_model: Option<Pid>,
+    /// The domain that its device model runs in, if that is one of its own.
+    stub: Option<DomId>,
     devices: Vec<Device>,
     /// Where channels end: QEMU removes these, unless it crashed.
     sockets: Vec<String>,
@@ -74,13 +77,13 @@ impl Leftovers {
         let (xs, dom) = (ctx.xs()?, schema::domain(domid));
         let mut batch = Batch::new();
         batch.read(&format!("{dom}/vm")).read(&dm::pid_node(domid));
-        batch.directory(&schema::devices(domid));
+        batch.read(&format!("{dom}/image/device-model-domid")).directory(&schema::devices(domid));
         let mut answers = xs.submit(batch)?.into_iter().map(|a| optional(a).map(Option::unwrap_or_default));
         let mut next = || -> Result<String> {
             let bytes = answers.next().transpose()?.unwrap_or_default();
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
-        let (vm, pid, kinds) = (next()?, next()?, next()?);
+        let (vm, pid, stub, kinds) = (next()?, next()?, next()?, next()?);
         let kinds: Vec<&str> = kinds.split_terminator('\0').collect();
         let devices = backends::held_by(xs, domid, &kinds)?;
         let channels =
@@ -91,9 +94,27 @@ impl Leftovers {
             heir: None,
             vm: Some(vm).filter(|v| v.strip_prefix("/vm/").is_some_and(|uuid| Uuid::parse_str(uuid).is_ok())),
             device_model: dm::running::find(&pid, domid),
+            stub: stub_domain(xs, domid, &stub)?,
             devices,
             sockets: sockets.into_iter().flatten().collect(),
         })
+    }
+}
+
+/// The domain that a guest's device model was written down to run in, if it runs there for this guest: another may have
+/// that number by now.
+fn stub_domain(xs: &impl Store, guest: DomId, written: &str) -> Result<Option<DomId>> {
+    let Some(stub) = written.parse().ok().map(DomId).filter(|stub| *stub != DomId(0)) else { return Ok(None) };
+    let target = xs.read_optional(&format!("{}/target", schema::domain(stub)))?;
+    Ok((target == Some(guest.to_string())).then_some(stub))
+}
+
+/// Destroys the domain that the device model runs in.
+fn end_stub_domain(ctx: &Ctx, left: &Leftovers) -> Result<()> {
+    let Some(stub) = left.stub else { return Ok(()) };
+    match steps(ctx, stub) {
+        Err(e) if e.kind() == ErrorKind::DomainNotFound => Ok(()),
+        done => done.with_context(|| format!("domain {stub}, which runs its device model")),
     }
 }
 
@@ -184,4 +205,23 @@ fn free_memory(ctx: &Ctx, domid: DomId) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xenstore::fake::Fake;
+
+    #[test]
+    fn a_stub_domain_is_one_that_runs_for_this_guest() {
+        let fake = Fake::new();
+        fake.set("/local/domain/8/target", b"7");
+        fake.set("/local/domain/0/target", b"7");
+        let xs = fake.connect();
+        let found = |guest, written| stub_domain(&xs, DomId(guest), written).unwrap();
+        assert_eq!(found(7, "8"), Some(DomId(8)));
+        for (guest, written) in [(6, "8"), (7, "9"), (7, "0"), (7, ""), (7, "-1")] {
+            assert_eq!(found(guest, written), None, "{guest}: {written}");
+        }
+    }
 }
