@@ -214,6 +214,9 @@ fn keep_under_another_name(ctx: &Ctx, domid: DomId, name: &str) -> Result<(), Fa
 fn begin_anew(session: &Session, config: DomainConfig) -> Result<DomId, Failure> {
     let xl_conf = load::xl_conf(&session.ctx, &load::facts_from_xen(&session.ctx)?)?;
     let domid = autoballoon::create(&session.ctx, &xl_conf, config)?;
-    control::unpause(&session.ctx, domid)?;
+    // It may be let run later: somebody is to watch it all the same.
+    if let Err(e) = control::unpause(&session.ctx, domid) {
+        say(format_args!("{e}"));
+    }
     Ok(domid)
 }

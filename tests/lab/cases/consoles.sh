@@ -97,6 +97,19 @@ else
     consoles xl stockxl $'\001' $'\035' > ours.told
 fi
 same "consoles" stock.told ours.told
+
+if is_ours; then
+    echo "== create -c where no console can be connected"
+    program=/usr/local/lib/xen/bin/xenconsole status=0
+    chmod -x $program
+    xl create -q -c console.cfg < /dev/null 2> messages || status=$?
+    chmod +x $program
+    [ $status = 0 ] || fail "status $status: $(cat messages)"
+    grep -q "goes on, but without this terminal" messages || fail "it does not say so: $(cat messages)"
+    [[ $(stockxl list console | awk 'NR == 2 { print $5 }') != *p* ]] || fail "the guest is left paused"
+    pgrep -f "^xl .*$(stockxl domid console) console$" > /dev/null || fail "nobody watches it"
+    xl destroy console
+fi
 dmesg stockxl > stock.dmesg
 dmesg xl > ours.dmesg
 same "dmesg -c" stock.dmesg ours.dmesg

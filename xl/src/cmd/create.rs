@@ -120,18 +120,25 @@ pub(crate) struct Life {
     pub(crate) watching: Watching,
 }
 
-/// Lets a domain run that is complete.
+/// Lets a domain run that is complete. Whatever fails, the domain is there, and somebody has to watch it.
 pub(crate) fn let_run(session: &Session, domid: DomId, name: &str, life: Life) -> Result<(), Failure> {
-    let console = if life.console { Some(console::connect(session, domid)?) } else { None };
-    if !life.paused {
-        control::unpause(&session.ctx, domid)?;
+    let mut console = None;
+    if life.console {
+        match console::connect(session, domid) {
+            Ok(connected) => console = Some(connected),
+            Err(failure) => eprintln!("xl: warning: the domain goes on, but without this terminal: {failure}"),
+        }
+    }
+    let runs = if life.paused { Ok(()) } else { control::unpause(&session.ctx, domid).map_err(Failure::from) };
+    if let Err(failure) = &runs {
+        output::complain(failure);
     }
     life.viewer.start(session, domid);
     monitor::watch(session, domid, name, life.watching)?;
     if let Some(mut console) = console {
         console.wait().map_err(libxl::Error::from)?;
     }
-    Ok(())
+    runs.map_err(|failure| Failure::silent(failure.status()))
 }
 
 /// Creates the domain; until it is complete, ^C takes back what was done so far.
