@@ -286,15 +286,6 @@ pub struct Vnuma {
     pub vnode_to_pnode: Vec<u32>,
 }
 
-/// What to do with a right of a domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Give it.
-    Allow,
-    /// Take it.
-    Deny,
-}
-
 /// How many domains the first hypercall of a list has room for: enough for most hosts, in three pages.
 const FIRST_LIST: usize = 96;
 
@@ -481,32 +472,6 @@ impl Xc {
     /// Sends a domain's suspend notice to this event channel.
     pub fn subscribe_suspend(&self, domid: DomId, port: EvtchnPort) -> Result<()> {
         self.domctl(op!(XEN_DOMCTL_subscribe), domid, sys::xen_domctl_subscribe { port: port.0 }).map(drop)
-    }
-
-    /// Lets a domain use I/O ports of the host, or forbids it.
-    pub fn ioport_permission(&self, domid: DomId, first: u32, count: u32, access: Access) -> Result<()> {
-        let args = sys::xen_domctl_ioport_permission {
-            first_port: first,
-            nr_ports: count,
-            allow_access: (access == Access::Allow).into(),
-        };
-        self.domctl(op!(XEN_DOMCTL_ioport_permission), domid, args).map(drop)
-    }
-
-    /// Lets a domain map I/O memory of the host, or forbids it.
-    pub fn iomem_permission(&self, domid: DomId, first: Mfn, pages: u64, access: Access) -> Result<()> {
-        let args = sys::xen_domctl_iomem_permission {
-            first_mfn: first.0,
-            nr_mfns: pages,
-            allow_access: (access == Access::Allow).into(),
-        };
-        self.domctl(op!(XEN_DOMCTL_iomem_permission), domid, args).map(drop)
-    }
-
-    /// Lets a domain bind an interrupt of the host, or forbids it.
-    pub fn irq_permission(&self, domid: DomId, pirq: u32, access: Access) -> Result<()> {
-        let args = sys::xen_domctl_irq_permission { pirq, allow_access: (access == Access::Allow).into(), pad: [0; 3] };
-        self.domctl(op!(XEN_DOMCTL_irq_permission), domid, args).map(drop)
     }
 
     /// Sets the NUMA nodes that a domain's memory had better come from (bit n of byte n / 8: node n).

@@ -82,6 +82,7 @@ no_address! { DomctlArgs:
     subscribe(xen_domctl_subscribe),
     set_virq_handler(xen_domctl_set_virq_handler),
     paging_mempool(xen_domctl_paging_mempool),
+    memory_mapping(xen_domctl_memory_mapping),
 }
 member! { DomctlArgs:
     nodeaffinity(xen_domctl_nodeaffinity),
@@ -125,6 +126,16 @@ impl Xc {
         unsafe { self.domctl_with(op, domid, args) }
     }
 
+    /// Makes a domctl whose arguments hold no address and that answers with a number.
+    pub(crate) fn domctl_answer<P>(&self, op: Op, domid: DomId, args: P) -> Result<u64>
+    where
+        P: Member<DomctlArgs> + NoAddress,
+    {
+        // SAFETY: no address in `args`.
+        let (_, outcome) = unsafe { self.answered_domctl(op, domid, args.into_union())? };
+        outcome
+    }
+
     /// Makes a domctl that has no arguments.
     pub(crate) fn domctl_plain(&self, op: Op, domid: DomId) -> Result<()> {
         // SAFETY: no arguments.
@@ -149,7 +160,7 @@ impl Xc {
     pub(crate) unsafe fn raw_domctl(&self, op: Op, domid: DomId, u: DomctlArgs) -> Result<sys::xen_domctl> {
         // SAFETY: the caller's word.
         let (done, outcome) = unsafe { self.answered_domctl(op, domid, u)? };
-        outcome.map(|()| done)
+        outcome.map(|_| done)
     }
 
     /// Makes a domctl that tells in its arguments what it refuses: gives them back as Xen left them, with
@@ -165,15 +176,15 @@ impl Xc {
     ) -> Result<(P, Result<()>)> {
         // SAFETY: the caller's word.
         let (done, outcome) = unsafe { self.answered_domctl(op, domid, args.into_union())? };
-        Ok((P::from_union(&done.u), outcome))
+        Ok((P::from_union(&done.u), outcome.map(drop)))
     }
 
-    /// Makes a domctl; gives the structure as Xen left it and the outcome. It fails itself only if it
+    /// Makes a domctl; gives the structure as Xen left it, and the answer. It fails itself only if it
     /// does not come to the call.
     ///
     /// # Safety
     /// As for [`Xc::domctl_with`].
-    unsafe fn answered_domctl(&self, op: Op, domid: DomId, u: DomctlArgs) -> Result<(sys::xen_domctl, Result<()>)> {
+    unsafe fn answered_domctl(&self, op: Op, domid: DomId, u: DomctlArgs) -> Result<(sys::xen_domctl, Result<u64>)> {
         let control = sys::xen_domctl {
             cmd: op.number,
             interface_version: sys::XEN_DOMCTL_INTERFACE_VERSION,
@@ -184,7 +195,7 @@ impl Xc {
         let buffer = Buffer::of(self, &[control])?;
         // SAFETY: `buffer` is what a domctl takes, and the caller answers for the addresses in it.
         let rc = unsafe { xencall::xencall1(self.call(), sys::__HYPERVISOR_domctl, buffer.arg()) };
-        let outcome = check(rc.into(), op, Some(domid)).map(drop).map_err(control_error);
+        let outcome = check(rc.into(), op, Some(domid)).map_err(control_error);
         Ok((buffer[0], outcome))
     }
 

@@ -22,6 +22,7 @@ pub mod logdirty;
 pub mod memory;
 pub mod migrate;
 pub mod p2m;
+pub mod passthrough;
 pub mod pv;
 mod resume;
 pub mod sched;

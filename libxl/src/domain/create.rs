@@ -3,7 +3,7 @@
 use super::preflight::Images;
 use super::restore::Incoming;
 use super::undo::Undo;
-use super::{build, console, destroy, devices, make, platform, preflight, sched};
+use super::{build, console, destroy, devices, host_io, make, platform, preflight, sched};
 use crate::error::{ErrorKind, Result, ResultExt};
 use crate::types::{DomainConfig, Scheduler};
 use crate::userdata::Userdata;
@@ -110,6 +110,7 @@ fn after_defaults<'a>(
 
     build::nodes(ctx, config, domid, &channels, &built, booted).context("xenstore nodes")?;
     build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
+    host_io::grant(ctx, &config.b_info, domid)?;
     devices::add(ctx, config, domid)?;
     console::wait(ctx, domid, channels.console.domid).context("console")?;
     platform::label(ctx, &config.b_info, domid)?;

@@ -15,6 +15,7 @@ pub mod create;
 pub mod death;
 mod destroy;
 pub(crate) mod devices;
+mod host_io;
 pub mod info;
 mod make;
 pub mod memory;
