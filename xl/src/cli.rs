@@ -85,6 +85,11 @@ impl Subcommand {
         Subcommand { in_4_17: false, ..self }
     }
 
+    /// What it does, and whether it does yet.
+    fn about(&self) -> String {
+        format!("{}{}", self.about, if self.run.is_none() { " (not built yet)" } else { "" })
+    }
+
     /// The parser of its arguments.
     pub(crate) fn parser(&self) -> Command {
         let command = Command::new(self.name)
@@ -92,7 +97,7 @@ impl Subcommand {
             .no_binary_name(true)
             .infer_long_args(true)
             .args_override_self(true);
-        let command = (self.arguments)(command).about(self.about);
+        let command = (self.arguments)(command).about(self.about());
         match self.surplus {
             Surplus::None => command,
             _ => command.arg(clap::Arg::new(SURPLUS).num_args(0..).hide(true)),
@@ -350,9 +355,10 @@ fn help(name: Option<&OsString>) -> String {
 /// The list of subcommands, in stock xl's form, which shells' completion scripts read.
 fn list_of_subcommands() -> String {
     let mut text = "Usage xl [-vfNtT] <subcommand> [args]\n\nxl full list of subcommands:\n\n".to_string();
-    for Subcommand { name, about, .. } in SUBCOMMANDS {
+    for subcommand in SUBCOMMANDS {
+        let name = subcommand.name;
         let gap = if name.len() > 19 { format!("\n {:19} ", "") } else { String::new() };
-        let _ = writeln!(text, " {name:19} {gap}{about}");
+        let _ = writeln!(text, " {name:19} {gap}{}", subcommand.about());
     }
     text
 }
@@ -434,6 +440,16 @@ mod tests {
         let Ok(Call::Print(text, 1)) = call("") else { panic!("xl alone ends with 1") };
         assert!(text.contains(" list                List information about all/some domains\n"));
         assert!(text.contains(" qemu-monitor-command \n                     Issue a qemu monitor command"));
+    }
+
+    #[test]
+    fn commands_that_are_not_built_are_named() {
+        let differences = include_str!("../../docs/differences.md");
+        let row = differences.lines().find(|line| line.contains("\"this command is not built yet\"")).unwrap();
+        for Subcommand { name, run, .. } in SUBCOMMANDS {
+            assert_eq!(row.contains(&format!("`{name}`")), run.is_none(), "{name}");
+        }
+        assert!(list_of_subcommands().contains(" remus               Enable Remus HA for domain (not built yet)\n"));
     }
 
     #[test]
