@@ -33,7 +33,10 @@ pub(crate) fn read(settings: &Settings, host: &HostFacts, free: &Bitmap, diagnos
         true => cpus_of_nodes(reader, host, free),
         false => cpus(reader, host, free),
     };
-    reader.report_unused(KEYS.into_iter(), |name| (name == "cpus").then(|| "`cpus' besides `nodes'".to_string()));
+    reader.report_unused(KEYS.into_iter(), |setting| {
+        let besides = setting.name == "cpus" && !setting.used.get();
+        besides.then(|| "`cpus' besides `nodes'".to_string())
+    });
     PoolConfig { name, scheduler, cpus }
 }
 

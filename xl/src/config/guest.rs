@@ -7,13 +7,13 @@ use super::devices;
 use super::diagnostic::{Diagnostics, FAILED};
 use super::disk;
 use super::form::Form;
-use super::grammar::Settings;
+use super::grammar::{Setting, Settings};
 use super::graphics;
 use super::host::HostFacts;
 use super::hostio;
 use super::hvm;
 use super::items;
-use super::keys::{self, Guests};
+use super::keys::{self, Guests, Status};
 use super::later;
 use super::pci;
 use super::reader::Reader;
@@ -89,7 +89,7 @@ pub(crate) fn from_settings(
     let guest = config.c_info.type_;
     arm::tell(reader, &config);
     later::tell(reader);
-    reader.report_unused(keys::KEYS.iter().map(|k| k.name), |name| without_effect(name, guest));
+    reader.report_unused(keys::KEYS.iter().map(|k| k.name), |setting| without_effect(setting, guest));
     config
 }
 
@@ -226,12 +226,8 @@ fn host_devices(reader: &mut Reader<'_>, config: &mut DomainConfig) {
     }
     let rdm = reader.text("rdm").and_then(|text| pci::rdm(text, reader.diagnostics));
     template.rdm_policy = rdm_policy(&rdm, config.c_info.type_);
-    match (rdm, config.b_info.hvm_mut()) {
-        (Some(rdm), Some(hvm)) => hvm.rdm = rdm,
-        (Some(_), None) => {
-            reader.diagnostics.warning(reader.span("rdm"), "`rdm' is for HVM guests, and this is none");
-        }
-        (None, _) => {}
+    if let (Some(rdm), Some(hvm)) = (rdm, config.b_info.hvm_mut()) {
+        hvm.rdm = rdm;
     }
     for text in reader.texts("pci").unwrap_or_default() {
         let mut device = template.clone();
@@ -476,20 +472,22 @@ fn last_words(reader: &mut Reader<'_>, config: &mut DomainConfig, xl_conf: &XlCo
     reader.set_switch("vpmu", &mut build.vpmu);
 }
 
-/// Why a known key that nobody asked for has no effect.
-fn without_effect(name: &str, guest: DomainType) -> Option<String> {
-    let kinds = match keys::find(name)?.guests {
-        Guests::Hvm => "HVM",
-        Guests::Pv => "PV",
-        Guests::Pvh => "PVH",
-        Guests::HvmPvh | Guests::NotPv => "HVM and PVH",
-        Guests::PvPvh => "PV and PVH",
-        Guests::PvHvm => "PV and HVM",
-        Guests::Arm => "Arm",
-        Guests::All => return Some(format!("`{name}' has no effect here")),
-    };
-    let guest = guest.name().to_uppercase();
-    Some(format!("`{name}' is for {kinds} guests, and this is a {guest} guest"))
+/// Why a known key has no effect: nobody asked for it, or nothing comes of it for this type of guest.
+fn without_effect(setting: &Setting, guest: DomainType) -> Option<String> {
+    let key = keys::find(&setting.name)?;
+    let is_for_it = key.guests.include(guest);
+    // These are told of where they are read.
+    let is_told = key.guests == Guests::Arm || key.status == Status::Later || key.name == "timer_mode";
+    if setting.used.get() && (is_for_it || is_told) {
+        return None;
+    }
+    let name = key.name;
+    Some(match key.guests.names() {
+        Some(kinds) if !is_for_it => {
+            format!("`{name}' is for {kinds} guests, and this is a {} guest", guest.name().to_uppercase())
+        }
+        _ => format!("`{name}' has no effect here"),
+    })
 }
 
 #[cfg(test)]
@@ -497,8 +495,8 @@ mod tests {
     use super::*;
     use libxl::types::json;
 
-    /// The configuration as JSON, and how many findings there are.
-    fn read(text: &str) -> (String, usize) {
+    /// The configuration, and what was found.
+    fn found(text: &str, strict: bool) -> (DomainConfig, Diagnostics) {
         let (host, xl_conf) = (HostFacts::even(8, 2), XlConf::default());
         let environment = Environment {
             host: &host,
@@ -507,9 +505,41 @@ mod tests {
             uuid: Uuid::default(),
             genid: MsVmGenid([7; 16]),
         };
-        let mut diagnostics = Diagnostics::new(false);
+        let mut diagnostics = Diagnostics::new(strict);
         let config = parse(&Source::new("t", text.as_bytes()), Form::Cfg, &environment, &mut diagnostics);
+        (config, diagnostics)
+    }
+
+    /// The configuration as JSON, and how many findings there are.
+    fn read(text: &str) -> (String, usize) {
+        let (config, diagnostics) = found(text, false);
         (json::to_string(&config), diagnostics.iter().count())
+    }
+
+    #[test]
+    fn keys_of_other_guests_are_told_of() {
+        let (pv, pvh, hvm) = ("kernel='/k'", "type='pvh'\nkernel='/k'", "type='hvm'");
+        for (kind, setting, kinds) in [
+            (pv, "device_model_args_hvm=['-x']", "HVM guests, and this is a PV"),
+            (pv, "stubdomain_memory=64", "HVM guests, and this is a PV"),
+            (pv, "shadow_memory=8", "HVM and PVH guests, and this is a PV"),
+            (pv, "nestedhvm=1", "HVM and PVH guests, and this is a PV"),
+            (pv, "rdm='strategy=host,policy=strict'", "HVM guests, and this is a PV"),
+            (pvh, "e820_host=1", "PV guests, and this is a PVH"),
+            (hvm, "device_model_args_pv=['-x']", "PV and PVH guests, and this is a HVM"),
+        ] {
+            let key = setting.split('=').next().unwrap();
+            let text = format!("name='n'\n{kind}\n{setting}\n");
+            let (_, plain) = found(&text, false);
+            let told: Vec<_> = plain.iter().map(|d| d.message.as_str()).collect();
+            assert_eq!(told, [format!("`{key}' is for {kinds} guest: ignored")]);
+            assert!(!plain.has_errors() && found(&text, true).1.has_errors(), "{setting}");
+        }
+        for setting in ["rtc_timeoffset=60", "videoram=4", "vfb=['vnc=1']", "device_model_args_pv=['-x']"] {
+            assert_eq!(read(&format!("name='n'\n{pvh}\n{setting}\n")).1, 0, "{setting}");
+        }
+        // It is an error, and told once.
+        assert_eq!(read(&format!("name='n'\n{pv}\ntimer_mode='no_delay_for_missed_ticks'\n")).1, 1);
     }
 
     /// Whatever is said of a key, right or wrong, changes the guest or is told of.

@@ -1,11 +1,12 @@
 //! Every key of a guest's configuration: the one table from which unknown keys are told, TOML is read and the JSON
 //! Schema is made. What the keys mean is in xl.cfg(5); what they do is in the files of their topics.
 
-use Guests::{All, Arm, Hvm, HvmPvh, NotPv, Pv, PvHvm, PvPvh, Pvh};
+use Guests::{All, Arm, Hvm, HvmPvh, Pv, PvHvm, PvPvh, Pvh};
 use Shape::{
     Bool, Choice, Integer, IntegerOrChoice, Items, Joined, Number, String, Strings, StringsOrBool, StringsOrString,
     Word,
 };
+use libxl::types::DomainType;
 
 /// What a key's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,10 +74,34 @@ pub(crate) enum Guests {
     PvPvh,
     /// PV and HVM.
     PvHvm,
-    /// HVM and PVH; read for PV guests too, where nothing uses it.
-    NotPv,
     /// Arm only.
     Arm,
+}
+
+impl Guests {
+    /// Whether a guest of this type is one of them.
+    pub(crate) fn include(self, guest: DomainType) -> bool {
+        match guest {
+            DomainType::Hvm => matches!(self, All | Hvm | HvmPvh | PvHvm),
+            DomainType::Pv => matches!(self, All | Pv | PvPvh | PvHvm),
+            DomainType::Pvh => matches!(self, All | Pvh | HvmPvh | PvPvh),
+            DomainType::Invalid => false,
+        }
+    }
+
+    /// Their kinds, if these are not all.
+    pub(crate) fn names(self) -> Option<&'static str> {
+        match self {
+            All => None,
+            Hvm => Some("HVM"),
+            Pv => Some("PV"),
+            Pvh => Some("PVH"),
+            HvmPvh => Some("HVM and PVH"),
+            PvPvh => Some("PV and PVH"),
+            PvHvm => Some("PV and HVM"),
+            Arm => Some("Arm"),
+        }
+    }
 }
 
 /// Which Xen a key is for.
@@ -298,8 +323,8 @@ pub(crate) const KEYS: &[Key] = &[
     key("init_seclabel", String, All, "XSM label while the domain is built"),
     key("seclabel", String, All, "XSM label of the domain"),
     key("pool", String, All, "cpupool"),
-    key("hap", Bool, NotPv, "hardware-assisted paging"),
-    key("oos", Bool, NotPv, "out-of-sync page tables with shadow paging"),
+    key("hap", Bool, HvmPvh, "hardware-assisted paging"),
+    key("oos", Bool, HvmPvh, "out-of-sync page tables with shadow paging"),
     key("passthrough", Choice(&["default", "disabled", "enabled", "sync_pt", "share_pt"]), All, "use of the IOMMU"),
     key("driver_domain", Bool, All, "the domain serves devices to others"),
     key("xend_suspend_evtchn_compat", Bool, All, "no event channel for suspend, for guests of the time of xend"),
@@ -315,8 +340,8 @@ pub(crate) const KEYS: &[Key] = &[
     // Memory.
     key("memory", Integer, All, "memory at start, in MiB"),
     key("maxmem", Integer, All, "most memory it can ever have, in MiB"),
-    key("shadow_memory", Integer, NotPv, "memory for paging structures, in MiB"),
-    key("videoram", Integer, Hvm, "video memory, in MiB"),
+    key("shadow_memory", Integer, HvmPvh, "memory for paging structures, in MiB"),
+    key("videoram", Integer, All, "video memory, in MiB"),
     key("mmio_hole", Integer, Hvm, "hole below 4 GiB for devices, in MiB"),
     key("rdm", String, Hvm, "treatment of reserved device memory: strategy=host,policy=strict|relaxed"),
     key("rdm_mem_boundary", Integer, Hvm, "memory below this is kept from conflicts with devices, in MiB"),
@@ -335,7 +360,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("slice", Integer, All, "no effect since the SEDF scheduler is gone").deprecated(),
     key("latency", Integer, All, "no effect since the SEDF scheduler is gone").deprecated(),
     key("extratime", Integer, All, "extra time in the RTDS scheduler"),
-    key("vnuma", Items(Item { keys: VNUMA, form: ItemForm::List }), HvmPvh, "virtual NUMA nodes"),
+    key("vnuma", Items(Item { keys: VNUMA, form: ItemForm::List }), All, "virtual NUMA nodes"),
     key("cpuid", StringsOrString, All, "changes to CPUID: \"host,flag=value,...\" or a list of leaves"),
     key("nestedhvm", Bool, HvmPvh, "nested virtualisation"),
     key("altp2m", IntegerOrChoice(&["disabled", "mixed", "external", "limited"]), HvmPvh, "alternate p2m"),
@@ -345,7 +370,7 @@ pub(crate) const KEYS: &[Key] = &[
     // Time.
     key("tsc_mode", IntegerOrChoice(&["default", "always_emulate", "native", "native_paravirt"]), All, "the guest's time stamp counter"),
     key("timer_mode", IntegerOrChoice(&["delay_for_missed_ticks", "no_delay_for_missed_ticks", "no_missed_ticks_pending", "one_missed_tick_pending"]), HvmPvh, "what happens to missed timer ticks"),
-    key("rtc_timeoffset", Integer, Hvm, "offset of the real-time clock, in seconds"),
+    key("rtc_timeoffset", Integer, All, "offset of the real-time clock, in seconds"),
     key("localtime", Bool, All, "the real-time clock shows local time"),
     key("hpet", Bool, Hvm, "a high precision event timer"),
     key("vpt_align", Bool, Hvm, "aligned virtual timers"),
@@ -420,7 +445,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("hdtype", Choice(&["ide", "ahci"]), Hvm, "bus of emulated disks"),
     key("virtio", pairs(VIRTIO), Arm, "virtio devices").later(),
     // Displays.
-    key("vfb", pairs(VFB), Pv, "virtual frame buffers"),
+    key("vfb", pairs(VFB), PvPvh, "virtual frame buffers"),
     key("vnc", Bool, PvHvm, "display by VNC"),
     key("vnclisten", String, PvHvm, "address VNC listens on"),
     key("vncdisplay", Integer, PvHvm, "VNC display number"),
@@ -454,11 +479,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("device_model_version", Choice(&["qemu-xen", "qemu-xen-traditional"]), All, "the device model"),
     key("device_model_stubdomain_override", Bool, Hvm, "the device model runs in a domain of its own"),
     key("device_model_stubdomain_seclabel", String, Hvm, "XSM label of the device model's domain"),
-    key("device_model_user", String, Hvm, "user the device model runs as"),
+    key("device_model_user", String, All, "user the device model runs as"),
     key("device_model_args", Strings, All, "more arguments for the device model"),
-    key("device_model_args_pv", Strings, Pv, "more arguments for the device model of a PV guest"),
+    key("device_model_args_pv", Strings, PvPvh, "more arguments for the device model of a PV or PVH guest"),
     key("device_model_args_hvm", Strings, Hvm, "more arguments for the device model of an HVM guest"),
-    key("dm_restrict", Bool, Hvm, "the device model gives up its rights after start"),
+    key("dm_restrict", Bool, All, "the device model gives up its rights after start"),
     key("stubdomain_kernel", String, Hvm, "kernel of the device model's domain"),
     key("stubdomain_cmdline", String, Hvm, "command line of the device model's domain"),
     key("stubdomain_ramdisk", String, Hvm, "ramdisk of the device model's domain"),

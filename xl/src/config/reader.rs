@@ -189,15 +189,18 @@ impl<'a> Reader<'a> {
         self.texts(key).unwrap_or_default().into_iter().map(|t| t.text.to_string()).collect()
     }
 
-    /// Tells of every setting that nobody asked for: unknown, or, for the reason given, without effect.
+    /// Tells of every setting that has no effect, for the reason given or because nobody asked for it: it is unknown.
     pub(crate) fn report_unused<'k>(
         &mut self,
         known: impl Iterator<Item = &'k str> + Clone,
-        without_effect: impl Fn(&str) -> Option<String>,
+        without_effect: impl Fn(&Setting) -> Option<String>,
     ) {
-        for setting in self.settings.iter().filter(|s| !s.used.get()) {
-            if let Some(why) = without_effect(&setting.name) {
-                self.diagnostics.warning(setting.name_span, why);
+        for setting in self.settings.iter() {
+            if let Some(why) = without_effect(setting) {
+                self.diagnostics.ignored(setting.name_span, why);
+                continue;
+            }
+            if setting.used.get() {
                 continue;
             }
             let shown: String = setting.name.chars().take(64).collect();

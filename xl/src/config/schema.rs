@@ -1,6 +1,6 @@
 //! The JSON Schema of guest configurations in TOML, for editors: made from the table of keys.
 
-use super::keys::{Guests, Item, ItemForm, KEYS, Key, Shape, Status, VSND};
+use super::keys::{Item, ItemForm, KEYS, Key, Shape, Status, VSND};
 use serde_json::{Map, Value, json};
 
 /// The schema of a whole configuration.
@@ -20,7 +20,7 @@ pub(crate) fn guest() -> Value {
 /// The schema of one key's value.
 pub(crate) fn of_key(key: &Key) -> Value {
     let mut schema = of_shape(key.shape);
-    let only = guests(key.guests).map_or_else(String::new, |guests| format!(" ({guests} guests only)"));
+    let only = key.guests.names().map_or_else(String::new, |guests| format!(" ({guests} guests only)"));
     let later = if key.status == Status::Later { " (without effect on Xen 4.17)" } else { "" };
     schema["description"] = format!("{}{only}{later}", key.about).into();
     if key.status == Status::Deprecated {
@@ -85,20 +85,6 @@ fn sound_card() -> Value {
     pcm["properties"]["stream"] = list(part(&OF_STREAM));
     card["properties"]["pcm"] = list(pcm);
     card
-}
-
-/// The kinds of guests a key is for, if not all.
-fn guests(guests: Guests) -> Option<&'static str> {
-    match guests {
-        Guests::All => None,
-        Guests::Hvm => Some("HVM"),
-        Guests::Pv => Some("PV"),
-        Guests::Pvh => Some("PVH"),
-        Guests::HvmPvh | Guests::NotPv => Some("HVM and PVH"),
-        Guests::PvPvh => Some("PV and PVH"),
-        Guests::PvHvm => Some("PV and HVM"),
-        Guests::Arm => Some("Arm"),
-    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) fn parameter(token: Text<'_>, nic: &mut DeviceNic, diagnostics: &mut 
         "model" => nic.model = Some(value.text.to_string()),
         "rate" => return rate(value, nic, diagnostics),
         "accel" => {
-            diagnostics.warning(key.span, "`accel' has no effect");
+            diagnostics.without_effect(key.span, "`accel' has no effect");
         }
         "vlan" => {
             nic.vlan = Some(value.text.to_string());
