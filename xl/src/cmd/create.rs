@@ -50,7 +50,7 @@ pub(crate) struct Create {
     /// Do not apply the CPU masks of xl.conf
     #[arg(short = 'i', long)]
     ignore_global_affinity_masks: bool,
-    /// Unknown keys in the configuration are errors
+    /// Whatever has no effect in the configuration is an error
     #[arg(long)]
     strict: bool,
     /// The configuration file (- for standard input), and settings as NAME=VALUE

@@ -86,7 +86,7 @@ impl Run for Migrate {
         let mut line = transport.line(ctx)?;
         let sent = line.expect(BANNER).map_err(Failure::from).and_then(|()| {
             saved::write(&line.to, "migration stream", &config, self.compress.is_some())?;
-            let mut progress = Progress::in_format(&self.format);
+            let mut progress = Progress::in_format(&self.format, &session.globals);
             let mut show = |what: &str, done, total| progress.show(what, done, total);
             Ok(save(ctx, &hold, line.to.as_fd(), self.options(), &mut show)?)
         });
@@ -253,7 +253,7 @@ impl Run for MigrateReceive {
         if self.debug {
             say(format_args!("{}", loaded.shown()?));
         }
-        let mut progress = Progress::new();
+        let mut progress = Progress::new(&session.globals);
         let stream = Stream { from: line.from.as_fd(), form };
         let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut progress)?;
         drop(progress);

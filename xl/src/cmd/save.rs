@@ -61,7 +61,7 @@ impl Run for Save {
         let config = saved::config(&session, domid, &taken)?;
         let file = saved_file::Pending::create(&self.file)?;
         saved::write(file.as_file(), &self.file, &config, self.compress.is_some())?;
-        let mut progress = Progress::in_format(&self.format);
+        let mut progress = Progress::in_format(&self.format, &session.globals);
         let options = save::Options { compression: self.compress, ..save::Options::default() };
         save(&session.ctx, &hold, file.as_file().as_fd(), options, &mut |what, done, total| {
             progress.show(what, done, total);
@@ -129,8 +129,8 @@ impl Run for Restore {
         let domid = {
             let session = session.cancellable()?;
             let stream = Stream { from: from.as_fd(), form };
-            let guard = Guard::start()?;
-            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut Progress::new())?
+            let (guard, mut progress) = (Guard::start()?, Progress::new(&session.globals));
+            autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut progress)?
         };
         let watching = Watching::of(self.no_monitor, self.foreground);
         let_run(

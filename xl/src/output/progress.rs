@@ -1,6 +1,7 @@
 //! How far a long piece of work is: one line on a terminal, JSON events where they were asked for, nothing elsewhere.
 
 use super::Format;
+use crate::cli::Globals;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -23,16 +24,17 @@ enum Form {
 }
 
 impl Progress {
-    /// Nothing to show yet.
-    pub(crate) fn new() -> Progress {
-        Progress::of(if io::stderr().is_terminal() { Form::Terminal } else { Form::Log })
+    /// Nothing to show yet. With `xl -t` standard error is taken for a terminal.
+    pub(crate) fn new(globals: &Globals) -> Progress {
+        let terminal = globals.progress_by_cr || io::stderr().is_terminal();
+        Progress::of(if terminal { Form::Terminal } else { Form::Log })
     }
 
     /// As events on standard output, if this is the format asked for.
-    pub(crate) fn in_format(format: &Format) -> Progress {
+    pub(crate) fn in_format(format: &Format, globals: &Globals) -> Progress {
         match format.is_json() {
             true => Progress::of(Form::Json),
-            false => Progress::new(),
+            false => Progress::new(globals),
         }
     }
 
@@ -194,6 +196,13 @@ mod tests {
             serde_json::to_string(&dirty).unwrap(),
             "{\"step\":\"Written during iteration 2\",\"round\":2,\"dirty_pages\":800,\"dirty_pages_per_second\":200}"
         );
+    }
+
+    #[test]
+    fn one_line_is_drawn_where_xl_t_asks_for_it() {
+        let mut by_cr = Globals::default();
+        by_cr.progress_by_cr = true;
+        assert!(Progress::new(&by_cr).form == Form::Terminal);
     }
 
     #[test]
