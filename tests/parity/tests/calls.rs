@@ -41,6 +41,7 @@ fn create_takes_its_arguments_alike() {
         &["-N", "create", "-q", "guest.cfg"],
         &["-N", "create", "-d", "guest.cfg"],
         &["-N", "create", "-f", "guest.cfg"],
+        &["-N", "create", "wrong.cfg", "-f", "guest.cfg"],
         &["-N", "create", "--defconfig=guest.cfg"],
         &["-N", "create", "-f", "guest.cfg", "memory=96"],
         &["-N", "create", "guest.cfg", "memory=96", "name=\"other\"", "disk+=['/c,raw,xvdc']"],

@@ -48,10 +48,8 @@ impl Run for ConfigUpdate {
         }
         let (settings, files): (Vec<String>, Vec<String>) =
             self.arguments.iter().cloned().partition(|a| a.contains('='));
-        let file = match (self.file.iter().chain(&files).collect::<Vec<_>>())[..] {
-            [file] => Path::new(file),
-            [] => return Err(Failure::new(1, "no configuration file is given: xl config-update DOMAIN FILE")),
-            [..] => return Err(Failure::new(2, "one configuration file only")),
+        let Some(file) = load::file_of(self.file.as_deref(), &files)?.map(Path::new) else {
+            return Err(Failure::new(1, "no configuration file is given: xl config-update DOMAIN FILE"));
         };
         let source = load::read_with_settings(file, &settings).map_err(|failure| failure.with_status(UNREADABLE))?;
         let supposed = load::supposed_host(dry_run);

@@ -89,13 +89,9 @@ impl Create {
     fn load(&self, session: &Session, dry_run: bool) -> Result<Loaded, Failure> {
         let (settings, files): (Vec<String>, Vec<String>) =
             self.arguments.iter().cloned().partition(|a| a.contains('='));
-        let mut files = self.file.iter().chain(&files);
-        let Some(file) = files.next() else {
+        let Some(file) = load::file_of(self.file.as_deref(), &files)? else {
             return Err(Failure::new(INVALID, "no configuration file is given: xl create FILE"));
         };
-        if let Some(surplus) = files.next() {
-            return Err(Failure::new(2, format!("one configuration file only: {file} and {surplus}")));
-        }
         let supposed = load::supposed_host(dry_run);
         let options = Options {
             quiet: self.quiet,

@@ -63,6 +63,19 @@ pub(crate) struct Options<'a> {
     pub(crate) without_xen: bool,
 }
 
+/// The one configuration file of a call: what -f names goes before an argument.
+pub(crate) fn file_of<'a>(named: Option<&'a str>, arguments: &'a [String]) -> Result<Option<&'a str>, Failure> {
+    match (named, arguments) {
+        (named, []) => Ok(named),
+        (None, [file]) => Ok(Some(file)),
+        (Some(named), [argument]) => {
+            eprintln!("xl: warning: {argument} is not read: -f names {named}");
+            Ok(Some(named))
+        }
+        (_, [first, second, ..]) => Err(Failure::new(2, format!("one configuration file only: {first} and {second}"))),
+    }
+}
+
 /// Reads a guest's configuration: a file (`/dev/null` for none) and `key=value` settings, which go before it. What is
 /// wrong with it is said on standard error.
 pub(crate) fn guest(ctx: &Ctx, file: &Path, settings: &[String], options: Options<'_>) -> Result<Loaded, Failure> {
