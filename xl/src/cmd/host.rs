@@ -17,6 +17,9 @@ pub(crate) struct Info {
     /// Add the CPU topology and the NUMA nodes
     #[arg(short, long)]
     numa: bool,
+    /// Show the features of xenstore that a later Xen has (not built yet)
+    #[arg(short = 'x', long)]
+    xenstore: bool,
     #[command(flatten)]
     output: Format,
     /// Show only the values of the keys that begin like this
@@ -25,6 +28,9 @@ pub(crate) struct Info {
 
 impl Run for Info {
     fn run(self, session: &Session) -> Result<(), Failure> {
+        if self.xenstore {
+            return Err(Failure::new(1, "info -x: this option is not built yet"));
+        }
         let host = host(session)?;
         let topology = if self.numa { Some(topology(session)?) } else { None };
         match (&self.key, &topology) {
