@@ -13,7 +13,7 @@ use crate::event::{self, Deadline, Source, Woken};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
+use nix::sys::signal::{self, SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::io;
@@ -155,7 +155,7 @@ pub fn hang_up(pid: Pid) -> Result<Option<OwnedFd>> {
         Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
         opened => opened.with_context(ending)?,
     };
-    match kill(pid, Signal::SIGHUP) {
+    match signal::kill(pid, Signal::SIGHUP) {
         Err(Errno::ESRCH) => Ok(None),
         told => told.map(|()| Some(pidfd)).with_context(ending),
     }
@@ -165,6 +165,15 @@ pub fn hang_up(pid: Pid) -> Result<Option<OwnedFd>> {
 pub fn has_ended(process: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// Kills a process that [`hang_up`] told to end.
+pub fn kill(process: &OwnedFd) {
+    let (fd, signal, no_info) = (process.as_raw_fd(), libc::SIGKILL, std::ptr::null::<libc::siginfo_t>());
+    // SAFETY: the descriptor is open, and no address goes in.
+    if unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_info, 0) } == -1 {
+        tracing::debug!("killing a process: {}", io::Error::last_os_error());
+    }
 }
 
 fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
@@ -352,7 +361,7 @@ mod tests {
         let pid = Pid::from_raw(child.pid() as i32);
         child.release();
         assert_eq!(nix::unistd::getsid(Some(pid)).unwrap(), pid);
-        kill(pid, Signal::SIGKILL).unwrap();
+        signal::kill(pid, Signal::SIGKILL).unwrap();
     }
 
     #[test]

@@ -11,6 +11,7 @@ use libxc::DomId;
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 /// The QEMUs that this process has started. They live on when it ends, and the next finds them in xenstore.
 #[derive(Default)]
@@ -20,9 +21,14 @@ pub(crate) struct Backends {
     ending: HashMap<DomId, Ending>,
 }
 
+/// How long a QEMU that was told to end may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A QEMU that was told to end. Until it has, another would meet it at the guest's devices.
 struct Ending {
     process: OwnedFd,
+    /// When it is killed: QEMU 7.2 never ends if another image comes while it does. It has none open.
+    patience: Deadline,
     /// Whether the guest has images again, for the next one.
     is_followed: bool,
 }
@@ -66,6 +72,10 @@ impl Backends {
                 self.running.insert(*guest, qemu.into_child());
             }
         }
+        for qemu in self.ending.values_mut().filter(|qemu| qemu.patience.passed()) {
+            qemu.patience = Deadline::NEVER;
+            exec::kill(&qemu.process);
+        }
         let ended: HashMap<_, _> = self.ending.extract_if(|_, qemu| exec::has_ended(&qemu.process)).collect();
         self.running.retain(|guest, child| match child.status() {
             Ok(None) => true,
@@ -93,7 +103,8 @@ impl Backends {
             ending.is_followed = false;
         } else if let Some(pid) = process(ctx, guest)? {
             let told = exec::hang_up(pid).context("QEMU")?;
-            self.ending.extend(told.map(|process| (guest, Ending { process, is_followed: false })));
+            let patience = Deadline::after(PATIENCE);
+            self.ending.extend(told.map(|process| (guest, Ending { process, patience, is_followed: false })));
         }
         let mut batch = Batch::new();
         batch.rm(&directory(ctx, guest)).rm(&schema::device_model(ctx.domid, guest));
@@ -108,7 +119,9 @@ impl Backends {
         let starting = self.starting.values().flat_map(|qemu| qemu.sources());
         let running = self.running.values().map(|child| Source::Readable(child.as_fd()));
         let ending = self.ending.values().map(|qemu| Source::Readable(qemu.process.as_fd()));
-        let deadline = self.starting.values().fold(Deadline::NEVER, |first, qemu| first.earlier(qemu.deadline()));
+        let starts = self.starting.values().map(Starting::deadline);
+        let deadline = starts.chain(self.ending.values().map(|qemu| qemu.patience));
+        let deadline = deadline.fold(Deadline::NEVER, Deadline::earlier);
         (starting.chain(running).chain(ending).collect(), deadline)
     }
 
@@ -206,6 +219,25 @@ mod tests {
         settle(&ctx, &mut backends).unwrap();
         backends.start(&ctx, GUEST).unwrap();
         assert_eq!(process(&ctx, GUEST).unwrap(), Some(second));
+    }
+
+    #[test]
+    fn one_that_does_not_end_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fake, mut ctx) = host(dir.path());
+        ctx.domid = DomId(2);
+        ctx.paths.qemu = install(dir.path(), "trap '' HUP; echo; while :; do sleep 0.01; done");
+        let mut backends = Backends::default();
+        backends.start(&ctx, GUEST).unwrap();
+        fake.set("/local/domain/2/device-model/3/state", b"running");
+        settle(&ctx, &mut backends).unwrap();
+        backends.end(&ctx, GUEST).unwrap();
+        backends.ending.get_mut(&GUEST).unwrap().patience = Deadline::after(Duration::from_millis(50));
+        while !backends.ending.is_empty() {
+            let (sources, deadline) = backends.waits_for();
+            event::wait(&ctx, &sources, deadline).unwrap();
+            assert!(backends.step(&ctx).is_empty());
+        }
     }
 
     #[test]
