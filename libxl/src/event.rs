@@ -212,6 +212,13 @@ impl Cancel {
     }
 }
 
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        // What has come since the last wait is too late: the work is done, and who waits for it is to hear so.
+        let _ = self.signals.take();
+    }
+}
+
 impl AsFd for Cancel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.signals.as_fd()
@@ -234,7 +241,7 @@ impl Ctx {
         }
     }
 
-    /// Does what must not be cut short half done. A signal that comes meanwhile ends the first wait after it.
+    /// Does what must not be cut short half done. A signal that comes meanwhile ends the first wait after it, if there is one.
     pub fn undisturbed<T>(&self, work: impl FnOnce() -> T) -> T {
         let Some(cancel) = &self.cancel else { return work() };
         cancel.deferred.fetch_add(1, Ordering::Relaxed);

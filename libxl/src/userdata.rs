@@ -21,9 +21,9 @@ const CONFIG: &str = "libxl-json";
 const LOCK: &str = "domain-userdata-lock";
 /// The id of the lock on the socket of its QEMU.
 const QMP_LOCK: &str = "qmp-socket-lock";
-/// The id of the lock that whoever suspends the domain holds. Stock libxl does not know it.
+/// The id of the lock that whoever suspends the domain holds, for as long as that takes. Stock libxl does not know it.
 const SUSPENSION_LOCK: &str = "suspension-lock";
-/// How long another process may hold that lock: it holds it for a few file operations.
+/// How long another process may hold one of the others: for a few file operations.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The files of one domain.

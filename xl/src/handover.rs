@@ -20,8 +20,10 @@ pub(crate) const BANNER: &[u8] = b"xl migration receiver ready, send binary doma
 const READY: &[u8] = b"domain received, ready to unpause\0";
 const GO: &[u8] = b"domain is yours, you are cleared to unpause\0";
 const REPORT: &[u8] = b"my copy unpause results are as follows\0";
-/// How long the sender waits, whatever signal comes, for what has become of its guest.
+/// How long the sender waits, whatever signal comes, to hear what has become of its guest,
 const ANSWER: Duration = Duration::from_secs(10);
+/// and how long for a receiver that removes its copy.
+const REMOVAL: Duration = Duration::from_secs(60);
 /// The receiver's status where it did not understand the sender.
 const NOT_UNDERSTOOD: u8 = 255;
 
@@ -31,6 +33,7 @@ pub(crate) struct Line<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) from: File,
     pub(crate) to: File,
+    patient_until: Deadline,
 }
 
 /// How much of a stream a pipe of the line holds: what any process may ask for (/proc/sys/fs/pipe-max-size).
@@ -44,7 +47,7 @@ impl<'a> Line<'a> {
             // A socket is none, and a pipe as it is will do.
             let _ = fcntl(way, FcntlArg::F_SETPIPE_SZ(PIPE));
         }
-        Line { ctx, from, to }
+        Line { ctx, from, to, patient_until: Deadline::after(Duration::ZERO) }
     }
 
     /// Sends a message.
@@ -66,17 +69,6 @@ impl<'a> Line<'a> {
         }))
     }
 
-    /// The receiver's status. It mostly comes at once, so that a signal does not end the wait for it at once: where the
-    /// guest is could then not be told.
-    fn report(&mut self) -> Result<u8> {
-        let ctx = self.ctx;
-        let come = ctx.undisturbed(|| -> Result<bool> {
-            Ok(event::wait(ctx, &[Source::Readable(self.from.as_fd())], Deadline::after(ANSWER))? != Woken::TimedOut)
-        });
-        let mut read = || self.expect(REPORT).and_then(|()| self.byte());
-        if come? { ctx.undisturbed(read) } else { read() }
-    }
-
     /// What the other host says, for a reader that a signal may end.
     pub(crate) fn reader(&self) -> impl Read {
         Patient::new(self.ctx, &self.from, Deadline::NEVER)
@@ -90,17 +82,31 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// From here on no signal ends the wait for the other end within this time: the other host decides where the guest is, and
+    /// mostly says so at once.
+    fn be_patient(&mut self, time: Duration) {
+        self.patient_until = Deadline::after(time);
+    }
+
     /// Fills a buffer, or as much of it as comes before the end.
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        let mut from = self.reader();
         let mut length = 0;
         while length < into.len() {
-            match from.read(&mut into[length..]).context("reading from the other host")? {
+            self.wait()?;
+            match self.from.read(&mut into[length..]).context("reading from the other host")? {
                 0 => break,
                 read => length += read,
             }
         }
         Ok(length)
+    }
+
+    fn wait(&self) -> Result<()> {
+        let wait = |until| event::wait(self.ctx, &[Source::Readable(self.from.as_fd())], until);
+        match self.ctx.undisturbed(|| wait(self.patient_until))? {
+            Woken::By(_) => Ok(()),
+            Woken::TimedOut => wait(Deadline::NEVER).map(drop),
+        }
     }
 }
 
@@ -142,8 +148,10 @@ pub(crate) fn hand_over(line: &mut Line<'_>, guest: &mut dyn Leaving) -> std::re
     if let Err(e) = guest.check().and_then(|()| line.send(GO)) {
         return Err(comes_back(guest, e));
     }
-    let status = line.report().map_err(undecided)?;
+    line.be_patient(ANSWER);
+    let status = line.expect(REPORT).and_then(|()| line.byte()).map_err(undecided)?;
     if status != 0 {
+        line.be_patient(REMOVAL);
         line.expect(GO).map_err(undecided)?;
         let failed = Error::fail(format!("the other host could not start it (status {status}: see its messages)"));
         return Err(comes_back(guest, failed));
@@ -244,6 +252,8 @@ fn status_of(kind: ErrorKind) -> u8 {
 mod tests {
     use super::*;
     use libxl::Paths;
+    use libxl::event::Cancel;
+    use nix::sys::signal::{Signal, raise};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
     use std::thread;
@@ -273,6 +283,9 @@ mod tests {
             Ok(())
         }
         fn check(&mut self) -> Result<()> {
+            if self.fails == "signal" {
+                raise(Signal::SIGUSR1).unwrap();
+            }
             self.step("check")
         }
         fn put_back(&mut self) -> Result<bool> {
@@ -370,6 +383,25 @@ mod tests {
         let mut here = Guest::default();
         assert!(on_a_line(from, to, |line| hand_over(line, &mut here)).is_err());
         assert_eq!(here, Guest { running: true, ..Guest::default() });
+    }
+
+    #[test]
+    fn a_signal_after_the_point_of_no_return_leaves_nothing_undecided() {
+        let mut ctx = Ctx::new(Paths::installed("/usr".as_ref()));
+        ctx.cancel = Some(Cancel::on(&[Signal::SIGUSR1]).unwrap());
+        let ((from, mut receiver), (_reads, to)) = (ends(), ends());
+        receiver.write_all(READY).unwrap();
+        let answers = thread::spawn(move || {
+            for part in [REPORT, &[NOT_UNDERSTOOD], GO] {
+                thread::sleep(Duration::from_millis(20));
+                receiver.write_all(part).unwrap();
+            }
+            receiver
+        });
+        let mut here = Guest { fails: "signal", ..Guest::default() };
+        assert!(hand_over(&mut Line::new(&ctx, from, to), &mut here).is_err());
+        assert!(here.running && !here.away);
+        drop(answers.join().unwrap());
     }
 
     #[test]

@@ -38,8 +38,10 @@ impl Pending {
         let mode = if earlier.is_some() { 0o600 } else { 0o644 };
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
         let pending = Pending { file, names: Some((partial, path)), kept: false };
-        if let Some(earlier) = earlier {
-            pending.belong_as(&earlier)?;
+        if let Some(earlier) = earlier
+            && let Err(e) = pending.belong_as(&earlier)
+        {
+            tracing::warn!("{name} is root's alone from here on: {}", libxc::reason(&e));
         }
         Ok(pending)
     }

@@ -26,7 +26,7 @@ pub struct Limits {
 /// A pass over the pages that were to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round {
-    /// Pages that it sent with their content.
+    /// Pages that it sent; of the first, which looks at all numbers, those with content.
     pub(super) sent: u64,
     /// How long that took.
     pub(super) took: Duration,

@@ -208,6 +208,7 @@ impl Save<'_> {
             let sent = memory.send(&self.guest, dirty.iter(), to_send, &frames(number), self.control)?;
             self.check_p2m()?;
             let written = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
+            let sent = if number == 0 { sent } else { to_send };
             let round = Round { sent, took: began.elapsed(), dirty: written.into() };
             self.control.progress(&format!("Written during iteration {number}"), round.dirty, pages);
             to_send = round.dirty;

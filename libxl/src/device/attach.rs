@@ -210,7 +210,10 @@ fn attach<T: Clone>(ctx: &Ctx, domid: DomId, decide: impl FnOnce() -> Result<(No
     };
     match connect(ctx, [device].into_iter()).and_then(|()| await_qemu(ctx, [device].into_iter())) {
         Ok(()) => Ok(device.devid),
-        Err(e) => Err([remove(ctx, &[device], Force::Always), forget()].into_iter().fold(e, noting)),
+        Err(e) => Err(ctx.undisturbed(|| {
+            let taken_back = [remove(ctx, &[device], Force::Always), forget()];
+            taken_back.into_iter().fold(e, noting)
+        })),
     }
 }
 

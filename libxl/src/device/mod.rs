@@ -68,7 +68,7 @@ use std::{fmt, fs};
 /// The domain that runs the toolstack (`LIBXL_TOOLSTACK_DOMID`).
 pub(crate) const TOOLSTACK: DomId = DomId(0);
 
-/// The locks that hotplug scripts take too.
+/// The locks on things of the host; the scripts take those on images, too.
 const LOCKS: &str = "/run/xen-hotplug";
 /// How long another may hold one: as long as a script may take.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(40);

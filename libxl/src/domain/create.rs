@@ -43,7 +43,7 @@ pub(super) fn birth(
             undo.keep();
             Ok(domid)
         }
-        Err(e) => Err(undo.fail(e)),
+        Err(e) => Err(ctx.undisturbed(|| undo.fail(e))),
     }
 }
 

@@ -56,10 +56,7 @@ pub fn save(
     let deadline = options.time_limit.map_or(Deadline::NEVER, Deadline::after);
     compressed(ctx, hold, out, options, deadline, progress)
         .and_then(|()| hold.check(ctx))
-        .map_err(|e| match hold.put_back(ctx) {
-            Ok(_) => e,
-            Err(not_resumed) => e.note(not_resumed.to_string()),
-        })
+        .map_err(|e| hold.fail(ctx, e))
         .with_context(step)
 }
 

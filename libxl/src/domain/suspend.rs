@@ -73,6 +73,14 @@ impl Hold {
         ctx.undisturbed(|| resume(ctx, self.domid)).with_context(|| format!("resuming domain {}", self.domid))
     }
 
+    /// What to do after a failure: as [`Hold::put_back`]. What keeps the guest from going on becomes a note of the error.
+    pub fn fail(&self, ctx: &Ctx, error: Error) -> Error {
+        match self.put_back(ctx) {
+            Ok(_) => error,
+            Err(e) => error.note(e.to_string()),
+        }
+    }
+
     /// Lets the guest go on if it has been suspended since there is this hold. Whether it runs now.
     pub fn put_back(&self, ctx: &Ctx) -> Result<bool> {
         if !self.was_suspended && is_suspended(ctx, self.domid)? {
@@ -116,7 +124,10 @@ fn ask(ctx: &Ctx, domid: DomId, deadline: Deadline) -> Result<()> {
     ctx.xs()?.write_bytes(&node, REQUEST.as_bytes())?;
     let noticed = wait_for_notice(ctx, &node, Deadline::after(PATIENCE).earlier(deadline));
     if noticed.is_err() && take_back(ctx, &node)? {
-        return noticed.map_err(|e| explain(ctx, domid, e));
+        return noticed.map_err(|e| match deadline.passed() {
+            true => e.note("the time that it may take is over"),
+            false => explain(ctx, domid, e),
+        });
     }
     wait_for_suspend(ctx, domid)?;
     // It noticed at the last moment.

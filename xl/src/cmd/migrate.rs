@@ -316,7 +316,7 @@ impl Arriving for There<'_> {
     }
 
     fn destroy(&mut self) -> LibxlResult<()> {
-        domain::destroy(self.ctx, self.domid)
+        self.ctx.undisturbed(|| domain::destroy(self.ctx, self.domid))
     }
 }
 

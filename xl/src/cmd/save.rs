@@ -56,10 +56,11 @@ impl Run for Save {
         }
         let domid = session.domain(&self.domain)?;
         let hold = Hold::of(&session.ctx, domid)?;
-        let session = session.cancellable()?;
         let taken = Taken { file: self.config.as_deref(), keep_domid: self.keep_domid };
-        let config = saved::config(&session, domid, &taken)?;
+        let config = saved::config(session, domid, &taken)?;
+        // Before signals are held back: opening a pipe waits for who reads it.
         let file = saved_file::Pending::create(&self.file)?;
+        let session = session.cancellable()?;
         saved::write(file.as_file(), &self.file, &config, self.compress.is_some())?;
         let mut progress = Progress::in_format(&self.format, &session.globals);
         let options = save::Options { compression: self.compress, ..save::Options::default() };
@@ -179,7 +180,9 @@ impl Run for Suspend {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let domid = session.domain(&self.domain)?;
         let session = session.cancellable()?;
-        Ok(Hold::of(&session.ctx, domid)?.suspend(&session.ctx, Deadline::NEVER)?)
+        let ctx = &session.ctx;
+        let hold = Hold::of(ctx, domid)?;
+        Ok(hold.suspend(ctx, Deadline::NEVER).map_err(|e| hold.fail(ctx, e))?)
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 const INTERFACES: &str = "/sys/class/net";
 /// Whether bridged packets pass the host's packet filter; there is none without the module `br_netfilter`.
 const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
-/// What the rules of the scripts match by: as long as one is there, so is this.
+/// What the rules of the scripts match by: as long as one is there, so is this, unless it is built into the kernel.
 const MATCH_OF_RULES: &str = "/sys/module/xt_physdev";
 /// The highest address that is no broadcast: no bridge takes it for its own.
 const PORT_ADDRESS: [u8; 6] = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff];
@@ -52,10 +52,8 @@ impl Settings {
 
 /// Whether the packet filter has to be seen to: there is one, or a rule is left of a time when there was.
 fn has_filter(action: Action) -> bool {
-    match action {
-        Action::Add => fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1"),
-        Action::Remove => Path::new(MATCH_OF_RULES).exists(),
-    }
+    let is_used = fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1");
+    is_used || (action == Action::Remove && Path::new(MATCH_OF_RULES).exists())
 }
 
 fn has_hooks(script: &Path) -> bool {
