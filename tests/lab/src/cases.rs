@@ -21,6 +21,9 @@ use crate::workspace::Workspace;
 /// Time for the runner to look for left-overs and gather logs, on top of a case's own; and for a machine to wait.
 const ALLOWANCE: Duration = Duration::from_secs(60);
 
+/// Every machine says something far more often while it lives (tests/lab/share/run-cases).
+const SILENCE: Duration = Duration::from_secs(120);
+
 /// A case that has ended, how, and how long it took.
 pub(crate) type Ended<'a> = (&'a Case, Outcome, Duration);
 
@@ -162,8 +165,9 @@ fn write_order(share: &Path, order: u32, case: &Case, limit: Duration, patience:
 
 /// Follows one case to its end.
 fn watch(machine: &mut Machine, directories: &Directories, case: &Case, limit: Duration) -> Outcome {
-    machine.extend(limit + ALLOWANCE);
+    let end = Instant::now() + limit + ALLOWANCE;
     loop {
+        machine.extend(end.saturating_duration_since(Instant::now()).min(SILENCE));
         match machine.next() {
             Said::Event(word, status) if word == "end" => {
                 return case.outcome(directories, status.parse().unwrap_or(u8::MAX));
