@@ -27,6 +27,7 @@ const ALLOWED: &[i64] = &[
     libc::SYS_mremap,
     libc::SYS_mprotect,
     libc::SYS_madvise,
+    libc::SYS_memfd_create,
     libc::SYS_mlock,
     libc::SYS_munlock,
     libc::SYS_brk,

@@ -69,8 +69,14 @@ const DEBUG: i64 = 1 << 1;
 /// Pages of the guest that may stay mapped until this process ends, which it does at once: 8 GiB, for which the kernel
 /// needs 16 MiB of page tables.
 const LEFT_MAPPED: usize = (8 << 30) / PAGE_SIZE;
-/// The stream type of an ordinary save; the others are Remus and COLO.
-const PLAIN: i64 = 0;
+/// Whether a stream of this type, as libxl numbers them (`xc_stream_type_t`), has checkpoints.
+fn has_checkpoints(kind: i64) -> Result<bool, Error> {
+    match kind {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Error::State("COLO's streams are not built".into())),
+    }
+}
 
 fn main() -> ExitCode {
     let Options { mode: Mode { save_domain, restore_domain }, extra } = Options::parse();
@@ -94,14 +100,13 @@ fn not_libxls() -> Error {
 fn save(libxl: &mut Libxl, args: &[i64], extra: &ExtraOptions) -> Result<(), Error> {
     libxl.log(level::DEBUG, "starting save");
     let &[stream, _, domid, flags, callbacks, kind] = args else { return Err(not_libxls()) };
-    if kind != PLAIN {
-        return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
-    }
+    let checkpoints = has_checkpoints(kind)?;
     let stream = stop_writing_on_sigterm(stream_fd(stream)?)?;
     let options = SaveOptions {
         domid: domain(domid)?,
         live: flags & LIVE != 0,
-        verify: flags & DEBUG != 0,
+        verify: flags & DEBUG != 0 && !checkpoints,
+        checkpoints,
         omit_zeros: extra.omit_zeros,
         limits: extra.limits(),
         leave_mapped: LEFT_MAPPED,
@@ -116,8 +121,9 @@ fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
     let &[stream, _, domid, store_port, store_domain, console_port, console_domain, callbacks, kind] = args else {
         return Err(not_libxls());
     };
-    let restored = restore_stream(libxl, stream, kind, callbacks, || {
+    let restored = restore_stream(libxl, stream, callbacks, || {
         Ok(RestoreOptions {
+            checkpoints: has_checkpoints(kind)?,
             domid: domain(domid)?,
             store_port: port(store_port)?,
             store_domain: domain(store_domain)?,
@@ -134,13 +140,9 @@ fn restore(libxl: &mut Libxl, args: &[i64]) -> Result<(), Error> {
 fn restore_stream(
     libxl: &mut Libxl,
     stream: i64,
-    kind: i64,
     callbacks: i64,
     options: impl FnOnce() -> Result<RestoreOptions, Error>,
 ) -> Result<Restored, Error> {
-    if kind != PLAIN {
-        return Err(Error::State("checkpointed streams (Remus, COLO) are not built yet".into()));
-    }
     let stream = stream_fd(stream)?;
     let from_file = is_file(&stream)?;
     let mut control = RestoreCallbacks { libxl, wanted: callbacks };
@@ -263,6 +265,15 @@ impl SaveControl for SaveCallbacks<'_> {
         }
     }
 
+    fn checkpoint(&mut self) -> Result<(), Error> {
+        for message in [Message::Postcopy {}, Message::Checkpoint {}] {
+            if self.libxl.ask(&message).is_none_or(|answer| answer <= 0) {
+                return Err(Error::Refused("going on after a checkpoint"));
+            }
+        }
+        Ok(())
+    }
+
     fn progress(&mut self, what: &str, done: u64, total: u64) {
         self.libxl.tell(&Message::Progress { context: "xc".into(), what: what.into(), done, total });
     }
@@ -288,6 +299,14 @@ impl RestoreControl for RestoreCallbacks<'_> {
         match self.libxl.ask(&message) {
             Some(0) => Ok(()),
             _ => Err(Error::Refused("giving the guest the processor that it knows")),
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<bool, Error> {
+        match self.libxl.ask(&Message::Checkpoint {}) {
+            Some(1) => Ok(true),
+            Some(2) => Ok(false),
+            _ => Err(Error::Refused("taking in a checkpoint")),
         }
     }
 

@@ -11,9 +11,11 @@ use crate::foreign::SeededPages;
 use crate::hvm::HvmParam;
 use crate::stream::x86::{TscInfo, decode_cpuid_policy, decode_hvm_params, decode_msr_policy};
 use crate::stream::{DomainHeader, GuestKind, ImageHeader, PageData, RecordHeader, RecordType, StreamError};
+use crate::types::PAGE_SIZE;
 use crate::{DomId, EvtchnPort, Gfn, Xc};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::BorrowedFd;
 
 /// Where to restore to, and who serves the guest's two rings.
@@ -29,6 +31,8 @@ pub struct RestoreOptions {
     pub console_port: EvtchnPort,
     /// Where xenconsoled runs.
     pub console_domain: DomId,
+    /// The stream may go on from one checkpoint to the next (`XC_STREAM_REMUS`); of HVM and PVH guests only.
+    pub checkpoints: bool,
 }
 
 /// What the caller needs to connect the restored guest.
@@ -44,13 +48,17 @@ pub struct Restored {
 pub trait RestoreControl {
     /// All that never changes has been read; these parts of the CPU policy were not in the stream.
     fn static_data_done(&mut self, cpuid_missing: bool, msrs_missing: bool) -> Result<()>;
+    /// A checkpoint has come: takes in what of it stands in the stream beside the guest's memory and processors. Whether that
+    /// was whole; if not, the sender is gone.
+    fn checkpoint(&mut self) -> Result<bool>;
     /// A step was reached.
     fn progress(&mut self, what: &str);
     /// Something is odd, but the restore goes on.
     fn warn(&mut self, what: &str);
 }
 
-/// Restores the stream behind `from` into a domain. Reads not one byte beyond the stream's end.
+/// Restores the stream behind `from` into a domain. Reads not one byte beyond the stream's end. One with checkpoints may break
+/// off once the first is whole: the guest is as of the last one then.
 pub fn restore(
     xc: &Xc,
     from: BorrowedFd<'_>,
@@ -64,6 +72,9 @@ pub fn restore(
     } else {
         Guest::Pv(Box::new(PvGuest::empty(xc, &info)?))
     };
+    if options.checkpoints && matches!(guest, Guest::Pv(_)) {
+        return Err(Error::State("checkpoints of PV guests are not built yet".into()));
+    }
     let from = File::from(from.try_clone_to_owned().during("opening the stream")?);
     let mut restore = Restore {
         xc,
@@ -76,10 +87,12 @@ pub fn restore(
         policy: CpuPolicy::default(),
         context: None,
         verify: false,
+        put_by: None,
+        pages_max: info.max_pages,
         restored: Restored::default(),
     };
     restore.headers()?;
-    while restore.record()? != RecordType::End {}
+    restore.records()?;
     restore.complete()?;
     Ok(restore.restored)
 }
@@ -98,10 +111,99 @@ struct Restore<'a> {
     context: Option<Vec<u8>>,
     /// Pages are compared with what is there, no longer stored.
     verify: bool,
+    /// What has come since the last checkpoint, if there was one.
+    put_by: Option<PutBy>,
+    /// The most pages that the guest may have.
+    pages_max: u64,
     restored: Restored,
 }
 
+/// Records that become the guest's when their checkpoint is whole: until then its sender may be lost.
+struct PutBy {
+    file: File,
+    records: u64,
+    /// How many bytes may still come.
+    room: u64,
+}
+
+/// A checkpoint has each page of the guest once at most, with its number, ...
+const PUT_BY_PER_PAGE: u64 = PAGE_SIZE as u64 + 8;
+/// ... the heads of records, the processors, the virtual hardware.
+const PUT_BY_BESIDE: u64 = 128 << 20;
+
+impl PutBy {
+    /// With room for one checkpoint of a guest with so many pages.
+    fn room_for(pages: u64) -> Result<PutBy> {
+        let file = memfd_create(c"checkpoint", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from);
+        let room = pages.saturating_mul(PUT_BY_PER_PAGE).saturating_add(PUT_BY_BESIDE);
+        Ok(PutBy { file: file.during("making room for a checkpoint")?.into(), records: 0, room })
+    }
+
+    fn add(&mut self, header: &RecordHeader, body: &[u8]) -> Result<()> {
+        let left = self.room.checked_sub((RecordHeader::SIZE + body.len()) as u64);
+        self.room = left.ok_or_else(|| Error::State("a checkpoint is larger than the guest".into()))?;
+        self.records += 1;
+        let written = self.file.write_all(&header.encode()).and_then(|()| self.file.write_all(body));
+        written.during("keeping a checkpoint")
+    }
+}
+
 impl Restore<'_> {
+    /// All records: to the end of the stream, or to where it breaks off after a checkpoint.
+    fn records(&mut self) -> Result<()> {
+        loop {
+            let kind = match self.put_by.is_some() {
+                false => self.record()?,
+                true => match self.put_by() {
+                    Ok(kind) => kind,
+                    Err(e) => {
+                        self.control.warn(&format!("the guest goes on from its last checkpoint: {e}"));
+                        return Ok(());
+                    }
+                },
+            };
+            match kind {
+                RecordType::End => return Ok(()),
+                RecordType::Checkpoint if !self.checkpoint()? => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Puts one record by, unless it ends something.
+    fn put_by(&mut self) -> Result<RecordType> {
+        let Some((header, kind)) = self.head()? else { return Ok(RecordType::StaticDataEnd) };
+        let body = self.bytes(header.padded_length())?;
+        match &mut self.put_by {
+            Some(put_by) if !matches!(kind, RecordType::End | RecordType::Checkpoint) => put_by.add(&header, &body)?,
+            _ => {}
+        }
+        Ok(kind)
+    }
+
+    /// A checkpoint has come. What was put by becomes the guest's if it is whole; whether the stream goes on.
+    fn checkpoint(&mut self) -> Result<bool> {
+        let is_whole = self.control.checkpoint()?;
+        match self.put_by.take() {
+            Some(put_by) if is_whole => self.take_in(put_by)?,
+            None if !is_whole => return Err(Error::State("the sender is gone before its first checkpoint".into())),
+            _ => {}
+        }
+        if is_whole {
+            self.put_by = Some(PutBy::room_for(self.pages_max)?);
+        }
+        Ok(is_whole)
+    }
+
+    /// Does what records that were put by ask for.
+    fn take_in(&mut self, mut put_by: PutBy) -> Result<()> {
+        put_by.file.rewind().during("reading a checkpoint")?;
+        let stream = std::mem::replace(&mut self.from, put_by.file);
+        let taken = (0..put_by.records).try_for_each(|_| self.record().map(drop));
+        self.from = stream;
+        taken
+    }
+
     fn headers(&mut self) -> Result<()> {
         self.version = ImageHeader::decode(&self.array()?)?.version;
         let domain = DomainHeader::decode(&self.array()?)?;
@@ -122,15 +224,21 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Reads one record and does what it asks for.
-    fn record(&mut self) -> Result<RecordType> {
+    /// Reads the head of a record; `None` after an unknown optional one, which is skipped.
+    fn head(&mut self) -> Result<Option<(RecordHeader, RecordType)>> {
         let header = RecordHeader::decode(&self.array()?)?;
         let Some(kind) = header.kind()? else {
             self.control.warn(&format!("skipping the unknown optional record {:#x}", header.number));
             self.bytes(header.padded_length())?;
-            return Ok(RecordType::StaticDataEnd);
+            return Ok(None);
         };
         kind.check(self.version, header.length as usize)?;
+        Ok(Some((header, kind)))
+    }
+
+    /// Reads one record and does what it asks for.
+    fn record(&mut self) -> Result<RecordType> {
+        let Some((header, kind)) = self.head()? else { return Ok(RecordType::StaticDataEnd) };
         if kind == RecordType::PageData {
             self.pages(&header)?;
             return Ok(kind);
@@ -155,6 +263,7 @@ impl Restore<'_> {
                 }
             }
             RecordType::Verify => self.verify = true,
+            RecordType::Checkpoint if self.options.checkpoints => {}
             RecordType::Checkpoint => return unexpected("a checkpoint in a stream that has none"),
             RecordType::PageData => return unexpected("is read apart"),
             RecordType::PvP2mFrames => {
@@ -212,7 +321,7 @@ impl Restore<'_> {
         let length = header.length as usize;
         // A record of n pages is at most 8 + n * (8 + 4096) bytes long: it has at least so many frame numbers,
         // which can be read together with its first bytes.
-        let sure = length.saturating_sub(PageData::PREFIX).div_ceil(8 + crate::types::PAGE_SIZE);
+        let sure = length.saturating_sub(PageData::PREFIX).div_ceil(8 + PAGE_SIZE);
         let mut head = self.bytes((PageData::PREFIX + sure * 8).min(length))?;
         let prefix = head.first_chunk().ok_or_else(|| StreamError::new(place, "too short"))?;
         let count = PageData::count(prefix, length)?;
@@ -272,5 +381,23 @@ impl Restore<'_> {
             self.from.read_exact(&mut bytes[from..]).during("reading the stream")?;
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_checkpoint_is_larger_than_the_guest() {
+        let mut put_by = PutBy::room_for(2).unwrap();
+        let body = vec![0; PUT_BY_BESIDE as usize / 2];
+        let header = RecordHeader::new(RecordType::PageData, body.len()).unwrap();
+        put_by.add(&header, &body).unwrap();
+        assert_eq!(put_by.file.metadata().unwrap().len(), (RecordHeader::SIZE + body.len()) as u64);
+        put_by.add(&header, &body).unwrap();
+        assert_eq!(put_by.room, 2 * PUT_BY_PER_PAGE - 2 * RecordHeader::SIZE as u64);
+        assert!(put_by.add(&header, &body).unwrap_err().to_string().contains("larger than the guest"));
+        assert_eq!(put_by.records, 2);
     }
 }

@@ -23,6 +23,8 @@ pub struct SaveOptions {
     pub live: bool,
     /// Send all memory again at the end, for the receiver to compare.
     pub verify: bool,
+    /// Go on from one checkpoint to the next once the live copy is complete (`XC_STREAM_REMUS`); of HVM and PVH guests only.
+    pub checkpoints: bool,
     /// Send pages of zeros without their content. Only this library's restore makes zeros of them again: another may
     /// leave in them what was there before.
     pub omit_zeros: bool,
@@ -39,6 +41,9 @@ pub trait SaveControl {
     fn suspend(&mut self) -> Result<()>;
     /// Makes the device model note what it writes, or stop noting.
     fn log_dirty_devices(&mut self, enable: bool) -> Result<()>;
+    /// A checkpoint is written: lets the guest go on, and returns when the next one is due. There is no other end than an
+    /// error.
+    fn checkpoint(&mut self) -> Result<()>;
     /// How far things are: `done` of `total` pages; both 0 for a mere step.
     fn progress(&mut self, what: &str, done: u64, total: u64);
     /// Something is odd, but the save goes on.
@@ -101,7 +106,13 @@ struct Save<'a> {
     logging: bool,
 }
 
-impl Save<'_> {
+/// Memory that was copied while the guest ran, and what is needed to send what it has written since.
+struct Copied<'a> {
+    memory: MemoryOut<'a>,
+    dirty: DirtyBitmap<'a>,
+}
+
+impl<'a> Save<'a> {
     fn whole_stream(&mut self) -> Result<()> {
         self.control.progress("Start of stream", 0, 0);
         self.headers()?;
@@ -110,6 +121,9 @@ impl Save<'_> {
             Guest::Hvm => self.xc.max_gpfn(self.options.domid).during("measuring the guest's memory")?.0 + 1,
             Guest::Pv(pv) => pv.pages(),
         };
+        if self.options.checkpoints {
+            return self.checkpoints(pages);
+        }
         if self.options.live && self.log_dirty()? {
             self.memory_live(pages)?;
         } else {
@@ -121,6 +135,21 @@ impl Save<'_> {
         self.record(RecordType::End, &[])?;
         self.control.progress("Complete", 0, 0);
         Ok(())
+    }
+
+    /// The guest's state as of one checkpoint after the other: whoever reads can let it go on from the last.
+    fn checkpoints(&mut self, pages: u64) -> Result<()> {
+        if !matches!(self.guest, Guest::Hvm) {
+            return Err(Error::State("checkpoints of PV guests are not built yet".into()));
+        }
+        self.log_dirty()?;
+        let mut copied = self.memory_live(pages)?;
+        loop {
+            self.end_state()?;
+            self.record(RecordType::Checkpoint, &[])?;
+            self.control.checkpoint()?;
+            self.memory_written(&mut copied, Vec::new(), "Checkpointed save")?;
+        }
     }
 
     fn headers(&mut self) -> Result<()> {
@@ -195,7 +224,7 @@ impl Save<'_> {
     }
 
     /// Round after round what the running guest wrote, until little is left; then that, with the guest suspended.
-    fn memory_live(&mut self, pages: u64) -> Result<()> {
+    fn memory_live(&mut self, pages: u64) -> Result<Copied<'a>> {
         let domid = self.options.domid;
         let mut dirty = DirtyBitmap::full(self.xc, pages).during("making room for the log of written pages")?;
         let mut memory = MemoryOut::new(self.xc, domid, self.out, self.options.omit_zeros)?;
@@ -221,18 +250,25 @@ impl Save<'_> {
         // While the guest stands still nothing waits.
         memory.set_bandwidth(None);
         // What the last look told is not sent yet: it joins what is written until the guest stands still.
-        let unsent: Vec<u64> = dirty.iter().chain(memory.take_deferred()).collect();
-        self.suspend()?;
-        let written = self.xc.take_dirty(domid, &mut dirty, true).during("reading the log of written pages")?;
-        unsent.iter().for_each(|&page| dirty.set(page));
-        let total = unsent.len() as u64 + u64::from(written);
-        memory.send(&self.guest, dirty.iter(), total, &frames(rounds.number()), self.control)?;
-        self.check_p2m()?;
+        let unsent = dirty.iter().chain(memory.take_deferred()).collect();
+        let mut copied = Copied { memory, dirty };
+        self.memory_written(&mut copied, unsent, &frames(rounds.number()))?;
         if self.options.verify {
             self.record(RecordType::Verify, &[])?;
-            memory.send(&self.guest, 0..pages, pages, "Frames verify", self.control)?;
+            copied.memory.send(&self.guest, 0..pages, pages, "Frames verify", self.control)?;
         }
-        Ok(())
+        Ok(copied)
+    }
+
+    /// Suspends the guest and sends what it has written since the last look, and what of before that is not sent yet.
+    fn memory_written(&mut self, copied: &mut Copied<'_>, unsent: Vec<u64>, what: &str) -> Result<()> {
+        let Copied { memory, dirty } = copied;
+        self.suspend()?;
+        let written = self.xc.take_dirty(self.options.domid, dirty, true).during("reading the log of written pages")?;
+        unsent.iter().for_each(|&page| dirty.set(page));
+        let total = unsent.len() as u64 + u64::from(written);
+        memory.send(&self.guest, dirty.iter(), total, what, self.control)?;
+        self.check_p2m()
     }
 
     fn check_p2m(&self) -> Result<()> {
@@ -257,7 +293,9 @@ impl Save<'_> {
         if let Guest::Pv(pv) = &mut self.guest {
             pv.set_suspended();
         }
-        self.xc.leave_mapped(self.options.leave_mapped);
+        if !self.options.checkpoints {
+            self.xc.leave_mapped(self.options.leave_mapped);
+        }
         self.control.progress("Domain now suspended", 0, 0);
         Ok(info)
     }

@@ -168,6 +168,7 @@ const RESTORE: RestoreOptions = RestoreOptions {
     store_domain: DomId(0),
     console_port: EvtchnPort(2),
     console_domain: DomId(0),
+    checkpoints: false,
 };
 
 /// A libxc stream into a domain of a Xen that is not there; the first byte chooses the domain's type and how much memory
@@ -207,6 +208,7 @@ pub fn save_from_memory(data: &[u8]) {
         domid: DomId(fake_xen::DOMID),
         live,
         verify: choice & 8 != 0,
+        checkpoints: false,
         omit_zeros: choice & 16 != 0,
         limits: Limits { max_downtime: None, bandwidth: None },
         leave_mapped: 0,
@@ -246,6 +248,10 @@ impl SaveControl for Listener {
         Ok(())
     }
 
+    fn checkpoint(&mut self) -> migrate::Result<()> {
+        Err(migrate::Error::Refused("another checkpoint"))
+    }
+
     fn progress(&mut self, _what: &str, _done: u64, _total: u64) {}
 
     fn warn(&mut self, _what: &str) {}
@@ -254,6 +260,10 @@ impl SaveControl for Listener {
 impl RestoreControl for Listener {
     fn static_data_done(&mut self, _cpuid_missing: bool, _msrs_missing: bool) -> migrate::Result<()> {
         Ok(())
+    }
+
+    fn checkpoint(&mut self) -> migrate::Result<bool> {
+        Ok(true)
     }
 
     fn progress(&mut self, _what: &str) {}
