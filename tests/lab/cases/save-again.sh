@@ -82,7 +82,8 @@ for kind in pvh pv; do
     run xl save kept second.save
     python3 compare.py first.save second.save > differ
     cat differ
-    same "what differs" expected.$kind differ
+    # A processor that slept all the while is as it was.
+    ! grep -vxFf expected.$kind differ || fail "more differs than must"
     run xl restore second.save
     goes_on kept "$tick"
     run xl destroy kept
