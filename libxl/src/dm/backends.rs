@@ -153,9 +153,12 @@ mod tests {
     use super::super::starting::tests::{host, install};
     use super::*;
     use crate::event;
+    use crate::xenstore::fake::Fake;
     use std::path::Path;
 
     const GUEST: DomId = DomId(3);
+    /// Where its QEMU says that it is ready.
+    const STATE: &str = "/local/domain/2/device-model/3/state";
 
     /// Goes on until the QEMU that starts is ready or has failed.
     fn settle(ctx: &Ctx, backends: &mut Backends) -> Result<()> {
@@ -168,6 +171,18 @@ mod tests {
         }
     }
 
+    /// A driver domain whose QEMU, this script, runs for the guest.
+    fn running(dir: &Path, script: &str) -> (Fake, Ctx, Backends) {
+        let (fake, mut ctx) = host(dir);
+        ctx.domid = DomId(2);
+        ctx.paths.qemu = install(dir, script);
+        let mut backends = Backends::default();
+        backends.start(&ctx, GUEST).unwrap();
+        fake.set(STATE, b"running");
+        settle(&ctx, &mut backends).unwrap();
+        (fake, ctx, backends)
+    }
+
     #[test]
     fn one_for_each_guest_and_the_next_process_knows_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -177,7 +192,7 @@ mod tests {
         let mut backends = Backends::default();
         backends.start(&ctx, GUEST).unwrap();
         backends.start(&ctx, GUEST).unwrap();
-        fake.set("/local/domain/2/device-model/3/state", b"running");
+        fake.set(STATE, b"running");
         settle(&ctx, &mut backends).unwrap();
         let pid = process(&ctx, GUEST).unwrap().unwrap();
         backends.release();
@@ -193,14 +208,8 @@ mod tests {
     #[test]
     fn the_next_one_starts_when_the_last_has_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let (fake, mut ctx) = host(dir.path());
-        ctx.domid = DomId(2);
-        ctx.paths.qemu = install(dir.path(), "trap 'sleep 0.2; exit' HUP; echo; while :; do sleep 0.01; done");
-        let mut backends = Backends::default();
-        let state = "/local/domain/2/device-model/3/state";
-        backends.start(&ctx, GUEST).unwrap();
-        fake.set(state, b"running");
-        settle(&ctx, &mut backends).unwrap();
+        let script = "trap 'sleep 0.2; exit' HUP; echo; while :; do sleep 0.01; done";
+        let (fake, ctx, mut backends) = running(dir.path(), script);
         let first = process(&ctx, GUEST).unwrap().unwrap();
         backends.end(&ctx, GUEST).unwrap();
         backends.start(&ctx, GUEST).unwrap();
@@ -215,7 +224,7 @@ mod tests {
         };
         assert_ne!(second, first);
         assert!(!Path::new(&format!("/proc/{first}")).exists());
-        fake.set(state, b"running");
+        fake.set(STATE, b"running");
         settle(&ctx, &mut backends).unwrap();
         backends.start(&ctx, GUEST).unwrap();
         assert_eq!(process(&ctx, GUEST).unwrap(), Some(second));
@@ -224,13 +233,7 @@ mod tests {
     #[test]
     fn one_that_does_not_end_is_killed() {
         let dir = tempfile::tempdir().unwrap();
-        let (fake, mut ctx) = host(dir.path());
-        ctx.domid = DomId(2);
-        ctx.paths.qemu = install(dir.path(), "trap '' HUP; echo; while :; do sleep 0.01; done");
-        let mut backends = Backends::default();
-        backends.start(&ctx, GUEST).unwrap();
-        fake.set("/local/domain/2/device-model/3/state", b"running");
-        settle(&ctx, &mut backends).unwrap();
+        let (_fake, ctx, mut backends) = running(dir.path(), "trap '' HUP; echo; while :; do sleep 0.01; done");
         backends.end(&ctx, GUEST).unwrap();
         backends.ending.get_mut(&GUEST).unwrap().patience = Deadline::after(Duration::from_millis(50));
         while !backends.ending.is_empty() {
