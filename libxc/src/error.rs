@@ -5,7 +5,11 @@ use nix::errno::Errno;
 
 /// An I/O error in words: the system's without their number (`No such file or directory`).
 pub fn reason(error: &std::io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        None if error.kind() == std::io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        None => error.to_string(),
+    }
 }
 
 /// The result of a call into this crate.

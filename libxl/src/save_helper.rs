@@ -18,6 +18,10 @@ const SUSPENDED: i32 = 1;
 const NOT_SUSPENDED: i32 = 0;
 const DONE: i32 = 0;
 const FAILED: i32 = -1;
+/// The answers at a checkpoint (`XGR_CHECKPOINT_ERROR`, `_SUCCESS`, `_FAILOVER`; xenguest.h).
+const STOPS: i32 = 0;
+const GOES_ON: i32 = 1;
+const TAKES_OVER: i32 = 2;
 /// How long the helper may take to end once its last message was answered.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -29,8 +33,27 @@ pub(crate) trait Questions {
     fn log_dirty_devices(&mut self, enable: bool) -> Result<()>;
     /// What never changes has been restored; bit 0 of `missing`: there was no CPUID policy.
     fn static_data_done(&mut self, missing: u32) -> Result<()>;
+    /// The guest may go on after a checkpoint.
+    fn go_on(&mut self) -> Result<()>;
+    /// A checkpoint is in the stream, and libxl's records belong there: writes or reads them. A save goes on with the next
+    /// checkpoint once it is answered.
+    fn checkpoint(&mut self) -> Result<Checkpoint>;
     /// How far it is: `done` of `total`; both 0 for a mere step.
     fn progress(&mut self, what: &str, done: u64, total: u64);
+}
+
+/// What becomes of a stream at a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checkpoint {
+    /// It is whole, and the next one follows.
+    Whole,
+    /// The stream ends within it: the guest is to go on from the one before (restores only).
+    Lost,
+}
+
+/// Why a question of checkpoints is out of place.
+pub(crate) fn no_checkpoints() -> Error {
+    Error::fail("the save helper speaks of checkpoints in a stream that has none")
 }
 
 /// Where the helper found the rings of a restored guest.
@@ -171,9 +194,12 @@ impl Told {
                 self.rings = Some(Rings { store: store_gfn, console: console_gfn });
             }
             Message::Complete { retval, errno } => self.complete = Some((retval, errno)),
-            Message::Postcopy {} | Message::Checkpoint {} | Message::WaitCheckpoint {} => {
-                return Err((FAILED, Error::fail("the save helper speaks of checkpoints in a stream that has none")));
+            Message::Postcopy {} => return questions.go_on().map(|()| GOES_ON).map_err(|e| (STOPS, e)),
+            Message::Checkpoint {} => {
+                let answer = questions.checkpoint().map_err(|e| (STOPS, e))?;
+                return Ok(if answer == Checkpoint::Whole { GOES_ON } else { TAKES_OVER });
             }
+            Message::WaitCheckpoint {} => return Err((STOPS, Error::fail("the save helper speaks of COLO"))),
         }
         Ok(DONE)
     }
@@ -221,7 +247,9 @@ mod tests {
     #[derive(Default)]
     struct Asked {
         suspended: u32,
+        gone_on: u32,
         refuse: bool,
+        checkpoints: Vec<Checkpoint>,
         progress: Vec<(String, u64, u64)>,
     }
 
@@ -235,6 +263,13 @@ mod tests {
         }
         fn static_data_done(&mut self, _: u32) -> Result<()> {
             Ok(())
+        }
+        fn go_on(&mut self) -> Result<()> {
+            self.gone_on += 1;
+            Ok(())
+        }
+        fn checkpoint(&mut self) -> Result<Checkpoint> {
+            self.checkpoints.pop().ok_or_else(no_checkpoints)
         }
         fn progress(&mut self, what: &str, done: u64, total: u64) {
             self.progress.push((what.into(), done, total));
@@ -251,6 +286,8 @@ mod tests {
 
     /// Messages in the octal form of printf(1).
     const SUSPEND: &str = r"\002\000\003\000";
+    const POSTCOPY: &str = r"\002\000\004\000";
+    const CHECKPOINT: &str = r"\002\000\005\000";
     const COMPLETE: &str = r"\012\000\012\000\000\000\000\000\000\000\000\000";
     const FAILURE: &str = r"\012\000\012\000\377\377\377\377\034\000\000\000";
     const ANSWER: &str = "head -c 4 > /dev/null";
@@ -264,6 +301,20 @@ mod tests {
         );
         assert_eq!(helper(&script, &mut asked).unwrap(), None);
         assert_eq!(asked.suspended, 1);
+    }
+
+    #[test]
+    fn checkpoints_are_answered_as_stock_libxl_answers_them() {
+        let checkpoints = vec![Checkpoint::Lost, Checkpoint::Whole];
+        let mut asked = Asked { checkpoints, ..Asked::default() };
+        let answered = |answer| format!("test $(head -c 4 | od -An -td4) = {answer} || exit 8");
+        let (goes_on, takes_over, stops) = (answered(1), answered(2), answered(0));
+        let script = format!(
+            "printf '{POSTCOPY}'; {goes_on}\nprintf '{CHECKPOINT}'; {goes_on}\nprintf '{CHECKPOINT}'; {takes_over}\n\
+             printf '{CHECKPOINT}'; {stops}\nprintf '{COMPLETE}'; {ANSWER}"
+        );
+        assert_eq!(helper(&script, &mut asked).unwrap_err().to_string(), no_checkpoints().to_string());
+        assert_eq!((asked.gone_on, asked.checkpoints.len()), (1, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::cmd::{
     attach, cdrom, config_update, configfile, console, cpupool, create, devd, device, documents, flask, gc, host,
-    lifecycle, list, memory, migrate, name, save, sched, schema, small_device, unbuilt, usb, vcpu, vncviewer,
+    lifecycle, list, memory, migrate, name, remus, save, sched, schema, small_device, unbuilt, usb, vcpu, vncviewer,
 };
 use crate::failure::Failure;
 use crate::session::Session;
@@ -188,7 +188,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     built::<flask::Getenforce>("getenforce", "Returns the current enforcing mode of the Flask Xen security module"),
     built::<flask::Setenforce>("setenforce", "Sets the current enforcing mode of the Flask Xen security module"),
     built::<flask::Loadpolicy>("loadpolicy", "Loads a new policy into the Flask Xen security module"),
-    planned("remus", "Enable Remus HA for domain", unbuilt::remus),
+    built::<remus::Remus>("remus", "Enable Remus HA for domain"),
     built::<devd::Devd>("devd", "Daemon that listens for devices and launches backends"),
     planned("psr-hwinfo", "Show hardware information for Platform Shared Resource", unbuilt::psr_hwinfo),
     planned("psr-cmt-attach", "Attach Cache Monitoring Technology service to a domain", unbuilt::domain),
@@ -449,7 +449,7 @@ mod tests {
         for Subcommand { name, run, .. } in SUBCOMMANDS {
             assert_eq!(row.contains(&format!("`{name}`")), run.is_none(), "{name}");
         }
-        assert!(list_of_subcommands().contains(" remus               Enable Remus HA for domain (not built yet)\n"));
+        assert!(list_of_subcommands().contains(" pci-list            List pass-through pci devices for a domain (not built yet)\n"));
     }
 
     #[test]

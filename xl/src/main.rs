@@ -15,6 +15,7 @@ mod pidfile;
 mod saved;
 mod saved_file;
 mod session;
+mod transport;
 
 use cli::Call;
 use failure::Failure;

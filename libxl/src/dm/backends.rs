@@ -51,6 +51,7 @@ impl Backends {
             log: format!("qdisk-{guest}"),
             directory: schema::device_model(ctx.domid, guest),
             pid_node: pid_node(ctx, guest),
+            state: None,
         };
         self.starting.insert(guest, Starting::new(ctx, &launch).context("QEMU")?);
         Ok(())

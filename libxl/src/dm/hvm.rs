@@ -1,9 +1,10 @@
-//! The QEMU of an HVM guest while the guest stands still: it stops with the guest, and its state travels with it.
+//! The QEMU of an HVM guest while the guest stands still: it stops with the guest, and its state travels with it, to the QEMU
+//! that takes over.
 
 use super::qmp::Qmp;
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use crate::stream::emulator::{EmulatorHeader, EmulatorId, encode_xenstore_data};
+use crate::stream::emulator::{EmulatorHeader, EmulatorId, decode_xenstore_data, encode_xenstore_data};
 use crate::stream::{RecordHeader, RecordType, record};
 use crate::types::{DeviceModelVersion, DomainConfig};
 use crate::xenstore::{Batch, Store, schema};
@@ -14,6 +15,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 
+/// As much of EMULATOR_XENSTORE_DATA as is read, in bytes: it has some ranges of memory, of 100 bytes each.
+const XENSTORE_DATA_MAX: u32 = 1 << 20;
 /// Of each range of memory that QEMU has placed in the guest.
 const PHYSMAP: [&str; 3] = ["start_addr", "size", "name"];
 /// QEMU's records come from the only one of its kind.
@@ -70,12 +73,7 @@ pub(crate) struct State {
 impl State {
     /// Has a stopped QEMU write its state down; `live`: it will not go on here.
     pub(crate) fn of(ctx: &Ctx, domid: DomId, live: bool) -> Result<State> {
-        let path = ctx.paths.lib.join(format!("qemu-save.{domid}"));
-        let step = || path.display().to_string();
-        let to =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).with_context(step)?;
-        // Without a name from here on, so that nothing is left of it whatever happens.
-        let file = File::open(&path).and_then(|file| fs::remove_file(&path).map(|()| file)).with_context(step)?;
+        let (file, to) = nameless(ctx, &format!("qemu-save.{domid}"))?;
         Qmp::connect(ctx, domid).and_then(|mut qmp| save_devices(&mut qmp, &to, live)).context("device model")?;
         Ok(State { file, physmap: physmap(ctx, domid)? })
     }
@@ -99,6 +97,69 @@ impl State {
     }
 }
 
+/// A file beside the guests' others, to read and to write. It loses its name at once, so that nothing is left of it whatever
+/// happens.
+fn nameless(ctx: &Ctx, name: &str) -> Result<(File, File)> {
+    let path = ctx.paths.lib.join(name);
+    let step = || path.display().to_string();
+    let to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).with_context(step)?;
+    let from = File::open(&path).and_then(|file| fs::remove_file(&path).map(|()| file)).with_context(step)?;
+    Ok((from, to))
+}
+
+/// What a stream has of the device model, for the QEMU that takes over.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    file: Option<File>,
+    physmap: Vec<(String, Vec<u8>)>,
+}
+
+impl Received {
+    /// Takes in the body of one of its records, with its padding.
+    pub(crate) fn take(&mut self, ctx: &Ctx, domid: DomId, header: RecordHeader, from: &mut impl Read) -> Result<()> {
+        let mut body = from.take(header.length.into());
+        let mut emulator = [0; EmulatorHeader::SIZE];
+        body.read_exact(&mut emulator)?;
+        EmulatorHeader::decode(header.kind.name(), &emulator)?;
+        match header.kind {
+            RecordType::EmulatorXenstoreData => self.physmap = received_physmap(header, &mut body)?,
+            _ => self.file = Some(received_state(ctx, domid, &mut body)?),
+        }
+        let padding = header.padded_length() - header.length as usize;
+        match body.limit() {
+            0 => Ok(from.read_exact(&mut [0; 8][..padding])?),
+            _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        }
+    }
+
+    /// Tells xenstore what the older QEMU had told it, and gives its state, which the new one is to read.
+    pub(super) fn hand_over(self, ctx: &Ctx, domid: DomId) -> Result<File> {
+        let directory = schema::device_model(ctx.domid, domid);
+        ctx.xs()?.run_atomic(|batch: &mut Batch| {
+            self.physmap.iter().for_each(|(key, value)| _ = batch.write(&format!("{directory}/{key}"), value));
+        })?;
+        self.file.ok_or_else(|| Error::fail("the stream has no state of the guest's device model"))
+    }
+}
+
+fn received_physmap(header: RecordHeader, body: &mut impl Read) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut data = Vec::new();
+    if header.length > XENSTORE_DATA_MAX {
+        let (name, length) = (header.kind.name(), header.length);
+        return Err(Error::fail(format!("the stream: {name} of {length} bytes, at most {XENSTORE_DATA_MAX} are read")));
+    }
+    body.read_to_end(&mut data)?;
+    let pairs = decode_xenstore_data(&data)?;
+    let text = |key: &[u8]| String::from_utf8(key.to_vec()).map_err(|_| Error::fail("a key in xenstore is no text"));
+    pairs.into_iter().map(|(key, value)| Ok((text(key)?, value.to_vec()))).collect()
+}
+
+fn received_state(ctx: &Ctx, domid: DomId, body: &mut impl Read) -> Result<File> {
+    let (from, mut to) = nameless(ctx, &format!("qemu-resume.{domid}"))?;
+    io::copy(body, &mut to)?;
+    Ok(from)
+}
+
 /// Has QEMU write the state of its devices into a file, which it need not be able to open itself.
 fn save_devices(qmp: &mut Qmp<'_>, to: &File, live: bool) -> Result<()> {
     let set = qmp.add_fd(to.as_fd())?;
@@ -120,7 +181,6 @@ fn physmap(ctx: &Ctx, domid: DomId) -> Result<Vec<(String, Vec<u8>)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::emulator::decode_xenstore_data;
     use crate::types::DefBool;
     use crate::xenstore::fake::Fake;
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -183,6 +243,53 @@ mod tests {
         let header = RecordHeader::decode(second.first_chunk().unwrap()).unwrap();
         assert_eq!((header.kind, header.length), (RecordType::EmulatorContext, 8 + 14));
         assert_eq!(&second[8..], [&HEADER.encode()[..], b"QEVM of eleven", &[0; 2]].concat());
+    }
+
+    /// The records of a device model, read back.
+    fn received(ctx: &Ctx, mut stream: &[u8]) -> Result<Received> {
+        let mut received = Received::default();
+        while let Some(header) = stream.split_off(..RecordHeader::SIZE) {
+            let header = RecordHeader::decode(header.first_chunk().unwrap()).unwrap();
+            received.take(ctx, DomId(5), header, &mut stream)?;
+        }
+        Ok(received)
+    }
+
+    #[test]
+    fn the_qemu_that_takes_over_finds_what_the_other_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = Fake::new();
+        let mut ctx = fake.ctx();
+        ctx.paths.lib = dir.path().into();
+        let file = dir.path().join("state");
+        fs::write(&file, b"QEVM of eleven").unwrap();
+        let physmap =
+            vec![("physmap/0/name".to_owned(), b"vga".to_vec()), ("physmap/0/size".to_owned(), b"8".to_vec())];
+        let mut stream = Vec::new();
+        State { file: File::open(&file).unwrap(), physmap }.write(&mut stream).unwrap();
+        let state = received(&ctx, &stream).unwrap().hand_over(&ctx, DomId(5)).unwrap();
+        assert_eq!(io::read_to_string(state).unwrap(), "QEVM of eleven");
+        assert_eq!(fake.get("/local/domain/0/device-model/5/physmap/0/name").unwrap(), b"vga");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left but the test's own file");
+        assert!(Received::default().hand_over(&ctx, DomId(5)).is_err());
+    }
+
+    #[test]
+    fn damaged_records_of_a_device_model_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = Fake::new().ctx();
+        ctx.paths.lib = dir.path().into();
+        let refused = |kind: RecordType, length: u32, body: &[u8]| {
+            let header = RecordHeader { kind, length }.encode();
+            received(&ctx, &[&header, body].concat()).map(drop).unwrap_err().to_string()
+        };
+        let (data, state) = (RecordType::EmulatorXenstoreData, RecordType::EmulatorContext);
+        assert_eq!(refused(state, 7, &[2, 0, 0, 0, 0, 0, 0, 0]), "it ends too early");
+        assert_eq!(refused(state, 64, &HEADER.encode()), "it ends too early");
+        assert_eq!(refused(state, 9, &[2, 0, 0, 0, 0, 0, 0, 0, 1]), "it ends too early");
+        assert!(refused(state, 8, &[9, 0, 0, 0, 0, 0, 0, 0]).contains("emulator_id"));
+        assert!(refused(data, 11, &[2, 0, 0, 0, 0, 0, 0, 0, b'/', 0, 0, 0, 0, 0, 0, 0]).contains("no relative path"));
+        assert!(refused(data, XENSTORE_DATA_MAX + 1, &HEADER.encode()).contains("at most"));
     }
 
     #[test]

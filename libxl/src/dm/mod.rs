@@ -19,7 +19,8 @@ pub(crate) use backends::Backends;
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::types::{
-    ChannelEnd, ChannelSocket, DeviceChannel, DeviceModelVersion, DiskBackend, DomainConfig, UsbctrlType, VkbBackend,
+    ChannelEnd, ChannelSocket, DeviceChannel, DeviceModelVersion, DiskBackend, DomainConfig, DomainType, UsbctrlType,
+    VkbBackend,
 };
 use crate::xenstore::{Store, schema};
 use libxc::DomId;
@@ -30,10 +31,12 @@ use std::path::{Path, PathBuf};
 /// What QEMU keeps of a guest's console output that nobody reads, in bytes (XSA-180).
 const CONSOLE_LIMIT: (&str, &str) = ("XEN_QEMU_CONSOLE_LIMIT", "1048576");
 
-/// Whether a PV or PVH guest has a device that QEMU serves here (`libxl__need_xenpv_qemu`).
+/// Whether a guest has a QEMU: an HVM guest always, a PV or PVH guest if it has a device that QEMU serves here
+/// (`libxl__need_xenpv_qemu`).
 pub(crate) fn is_needed(ctx: &Ctx, config: &DomainConfig) -> bool {
     let here = u32::from(ctx.domid.0);
-    config.disks.iter().any(|disk| disk.backend == DiskBackend::Qdisk && disk.backend_domid == here)
+    config.c_info.type_ == DomainType::Hvm
+        || config.disks.iter().any(|disk| disk.backend == DiskBackend::Qdisk && disk.backend_domid == here)
         || config.vkbs.iter().any(|vkb| vkb.backend_type == VkbBackend::Qemu && vkb.backend_domid == here)
         || config.p9s.iter().any(|p9| p9.backend_domid == here)
         || config.usbctrls.iter().any(|ctrl| ctrl.type_ == UsbctrlType::Qusb && ctrl.backend_domid == here)
@@ -87,11 +90,13 @@ fn check_channel(channel: &DeviceChannel) -> Result<()> {
     }
 }
 
-/// Starts the guest's QEMU and returns when it has connected to the devices that the guest has.
+/// Starts the guest's QEMU and returns when it has connected to the devices that the guest has. It takes over from the one
+/// whose state was `received`.
 ///
 /// # Errors
 /// That QEMU could not be started or did not get ready, with the last words of its log.
-pub(crate) fn start(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
+pub(crate) fn start(ctx: &Ctx, config: &DomainConfig, domid: DomId, received: Option<hvm::Received>) -> Result<()> {
+    let state = received.map(|received| received.hand_over(ctx, domid)).transpose().context("device model (QEMU)")?;
     let launch = Launch {
         program: program(ctx, config),
         arguments: arguments::of_guest(config, domid, &ctx.paths.run),
@@ -99,6 +104,7 @@ pub(crate) fn start(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()
         log: log_name(config),
         directory: schema::device_model(ctx.domid, domid),
         pid_node: pid_node(domid),
+        state,
     };
     let started = display::announce(ctx, config, domid)
         .and_then(|()| Starting::new(ctx, &launch))

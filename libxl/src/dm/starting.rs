@@ -9,7 +9,7 @@ use crate::logfile;
 use crate::xenstore::{Batch, Store, Watch, optional};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct Launch {
     pub directory: String,
     /// Where its process is written down, for whoever ends it.
     pub pid_node: String,
+    /// The state of the QEMU that it takes over from.
+    pub state: Option<File>,
 }
 
 /// A QEMU that is not ready yet. Dropped, it is killed.
@@ -54,6 +56,10 @@ impl Starting {
         let mut program = Program::new(&launch.program).args(&launch.arguments).env(CONSOLE_LIMIT.0, CONSOLE_LIMIT.1);
         for (name, value) in &launch.environment {
             program = program.env(name, value);
+        }
+        if let Some(state) = &launch.state {
+            let state = state.try_clone().context("QEMU's state")?;
+            program = program.args(["-incoming".into(), format!("fd:{}", state.as_raw_fd())]).pass_fd(state.into());
         }
         let stdout = log.try_clone().with_context(|| path.display().to_string())?;
         let child = program.stdout(stdout).stderr(log).new_session().spawn()?;
@@ -150,6 +156,7 @@ pub(super) mod tests {
             log: "qemu-dm-web".into(),
             directory: crate::xenstore::schema::device_model(DomId(0), DomId(3)),
             pid_node: "/local/domain/3/image/device-model-pid".into(),
+            state: None,
         }
     }
 
@@ -173,6 +180,20 @@ pub(super) mod tests {
         qemu.wait(&ctx).unwrap();
         assert!(Path::new(&format!("/proc/{pid}")).exists());
         kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn one_that_takes_over_can_read_the_state_of_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fake, ctx) = host(dir.path());
+        let body = "for last; do :; done; cat /proc/self/fd/${last#fd:} > \"${0%/*}/read\"; echo $3; exit 1";
+        let mut launch = launch(dir.path(), body);
+        fs::write(dir.path().join("state"), "QEVM").unwrap();
+        launch.state = Some(File::open(dir.path().join("state")).unwrap());
+        let error = Starting::new(&ctx, &launch).unwrap().wait(&ctx).unwrap_err().to_string();
+        assert!(error.contains("-incoming"), "{error}");
+        assert_eq!(fs::read_to_string(dir.path().join("read")).unwrap(), "QEVM");
+        drop(fake);
     }
 
     #[test]

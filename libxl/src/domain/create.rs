@@ -1,7 +1,7 @@
 //! A domain's birth, top to bottom.
 
 use super::preflight::Images;
-use super::restore::Incoming;
+use super::restore::{Arrived, Incoming};
 use super::undo::Undo;
 use super::{build, console, destroy, devices, host_io, make, platform, preflight, sched};
 use crate::error::{ErrorKind, Result, ResultExt};
@@ -98,10 +98,10 @@ fn after_defaults<'a>(
     ctx.check_cancel()?;
 
     let booted = matches!(origin, Origin::Images(_));
-    let built = match origin {
+    let Arrived { built, device_model } = match origin {
         Origin::Images(images) => {
             platform::cpuid(ctx, &config.b_info, domid, false)?;
-            build::memory(ctx, config, domid, &images, &channels)?
+            Arrived { built: build::memory(ctx, config, domid, &images, &channels)?, device_model: None }
         }
         Origin::Stream(stream) => stream.memory(ctx, config, domid, &channels)?,
     };
@@ -111,7 +111,7 @@ fn after_defaults<'a>(
     build::nodes(ctx, config, domid, &channels, &built, booted).context("xenstore nodes")?;
     build::introduce(ctx, domid, &channels, &built).context("introducing it to xenstored")?;
     host_io::grant(ctx, &config.b_info, domid)?;
-    devices::add(ctx, config, domid)?;
+    devices::add(ctx, config, domid, device_model)?;
     console::wait(ctx, domid, channels.console.domid).context("console")?;
     platform::label(ctx, &config.b_info, domid)?;
     ctx.check_cancel()?;

@@ -32,13 +32,14 @@ pub(super) fn check_kinds(ctx: &Ctx, config: &DomainConfig) -> Result<()> {
     })
 }
 
-/// Gives the domain its devices, all at once, and starts the QEMU that serves some of them.
-pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<()> {
+/// Gives the domain its devices, all at once, and starts the QEMU that serves some of them, which takes over from the one
+/// whose state was `received`.
+pub(super) fn add(ctx: &Ctx, config: &DomainConfig, domid: DomId, received: Option<dm::hvm::Received>) -> Result<()> {
     let devices = plan(ctx, config, domid)?;
     device::add(ctx, &devices)?;
     device::plug_all(ctx, config, domid)?;
     if dm::is_needed(ctx, config) {
-        dm::start(ctx, config, domid)?;
+        dm::start(ctx, config, domid, received)?;
         let served = devices.iter().map(|nodes| nodes.device);
         device::await_qemu(ctx, served).map_err(|error| dm::explain(ctx, config, error))?;
     }

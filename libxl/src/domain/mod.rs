@@ -24,6 +24,7 @@ pub mod name;
 pub mod nodes;
 mod platform;
 mod preflight;
+pub mod remus;
 pub mod restore;
 pub mod save;
 pub mod sched;

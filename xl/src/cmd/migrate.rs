@@ -10,6 +10,7 @@ use crate::output::progress::Progress;
 use crate::output::{Format, say};
 use crate::saved::{self, Saved, Taken};
 use crate::session::Session;
+use crate::transport::Transport;
 use clap::Args;
 use libxc::DomId;
 use libxc::migrate::Limits;
@@ -21,9 +22,8 @@ use libxl::stream_filter::Compression;
 use libxl::{Ctx, Result as LibxlResult};
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// `xl migrate`.
 #[derive(Args)]
@@ -131,45 +131,6 @@ impl Migrate {
     }
 }
 
-/// The program that connects to the other host.
-struct Transport {
-    child: Child,
-}
-
-impl Transport {
-    /// How long it may take to end once there is nothing more to say.
-    const PATIENCE: Duration = Duration::from_secs(2);
-
-    /// It stays in this process's group: ssh may want to ask for a password.
-    fn start(rune: &str) -> Result<Transport, Failure> {
-        let child = Command::new("sh").args(["-c", rune]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let child = child.map_err(|e| Failure::new(1, format!("starting {rune}: {}", libxc::reason(&e))))?;
-        Ok(Transport { child })
-    }
-
-    fn line<'a>(&mut self, ctx: &'a Ctx) -> Result<Line<'a>, Failure> {
-        match (self.child.stdout.take(), self.child.stdin.take()) {
-            (Some(from), Some(to)) => Ok(Line::new(ctx, OwnedFd::from(from).into(), OwnedFd::from(to).into())),
-            _ => Err(Failure::new(1, "the transport has no pipes")),
-        }
-    }
-
-    /// Waits for its end, but not for ever: the guest's place is decided.
-    fn end(&mut self) {
-        let until = Instant::now() + Self::PATIENCE;
-        while Instant::now() < until {
-            match self.child.try_wait() {
-                Ok(Some(status)) if !status.success() => {
-                    return say(format_args!("the transport has failed ({status})"));
-                }
-                Ok(None) => std::thread::sleep(Duration::from_millis(10)),
-                Ok(Some(_)) | Err(_) => return,
-            }
-        }
-        say(format_args!("the transport (process {}) goes on; it is no longer waited for", self.child.id()));
-    }
-}
-
 /// The guest at the sender.
 struct Here<'a> {
     ctx: &'a Ctx,
@@ -237,8 +198,8 @@ pub(crate) struct MigrateReceive {
 
 impl Run for MigrateReceive {
     fn run(self, session: &Session) -> Result<(), Failure> {
-        if self.remus || self.colo || self.coloft_script.is_some() || self.userspace_colo_proxy {
-            return Err(Failure::new(1, "receiving checkpoints (Remus, COLO) is not built yet"));
+        if self.colo || self.coloft_script.is_some() || self.userspace_colo_proxy {
+            return Err(Failure::new(1, "COLO is not built yet"));
         }
         let session = session.cancellable()?;
         let ctx = &session.ctx;
@@ -254,10 +215,16 @@ impl Run for MigrateReceive {
             say(format_args!("{}", loaded.shown()?));
         }
         let mut progress = Progress::new(&session.globals);
-        let stream = Stream { from: line.from.as_fd(), form };
+        let stream = Stream { from: line.from.as_fd(), form, checkpoints: self.remus };
         let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut progress)?;
         drop(progress);
         let mut copy = There { ctx, domid, name, paused: self.paused, guard: &guard };
+        if self.remus {
+            self.fail_over(&session, &mut copy)?;
+            let There { name, .. } = copy;
+            drop(guard);
+            return self.watch_in_foreground(&session, domid, &name);
+        }
         if let Err(failure) = self.watch_in_background(&session, &copy) {
             copy.destroy()?;
             return Err(failure);
@@ -266,14 +233,30 @@ impl Run for MigrateReceive {
         handover::take_over(&mut line, &mut copy)?;
         let There { name, .. } = copy;
         drop(guard);
-        match Watching::of(self.no_monitor, self.foreground) {
-            Watching::Foreground => monitor::watch(&session, domid, &name, Watching::Foreground),
-            _ => Ok(()),
-        }
+        self.watch_in_foreground(&session, domid, &name)
     }
 }
 
 impl MigrateReceive {
+    /// The sender is lost, and its guest lives on here: whatever fails, the copy stays.
+    fn fail_over(&self, session: &Session, copy: &mut There<'_>) -> Result<(), Failure> {
+        say(format_args!("migration target: Remus Failover for domain {}", copy.domid));
+        if let Err(failure) = self.watch_in_background(session, copy) {
+            say(format_args!("{failure}"));
+        }
+        if let Err(e) = copy.rename() {
+            say(format_args!("migration target (Remus): {e}"));
+        }
+        Ok(copy.start().context("migration target (Remus)")?)
+    }
+
+    fn watch_in_foreground(&self, session: &Session, domid: DomId, name: &str) -> Result<(), Failure> {
+        match Watching::of(self.no_monitor, self.foreground) {
+            Watching::Foreground => monitor::watch(session, domid, name, Watching::Foreground),
+            _ => Ok(()),
+        }
+    }
+
     /// A monitor is started while the guest can still stay where it is.
     fn watch_in_background(&self, session: &Session, copy: &There<'_>) -> Result<(), Failure> {
         match Watching::of(self.no_monitor, self.foreground) {

@@ -18,6 +18,7 @@ pub(crate) mod list;
 pub(crate) mod memory;
 pub(crate) mod migrate;
 pub(crate) mod name;
+pub(crate) mod remus;
 pub(crate) mod save;
 pub(crate) mod sched;
 pub(crate) mod schema;

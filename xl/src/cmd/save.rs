@@ -129,7 +129,7 @@ impl Run for Restore {
         let name = loaded.config.c_info.name.clone().unwrap_or_default();
         let domid = {
             let session = session.cancellable()?;
-            let stream = Stream { from: from.as_fd(), form };
+            let stream = Stream { from: from.as_fd(), form, checkpoints: false };
             let (guard, mut progress) = (Guard::start()?, Progress::new(&session.globals));
             autoballoon::restore(&session.ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut progress)?
         };

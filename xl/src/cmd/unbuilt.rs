@@ -48,22 +48,6 @@ pub(crate) fn pci_assignable_list(c: Command) -> Command {
     c.arg(flag('n', "Show the names of devices that have one").long("show-names"))
 }
 
-pub(crate) fn remus(c: Command) -> Command {
-    c.arg(value('i', "MS", "Checkpoint every MS milliseconds (200)"))
-        .arg(flag('u', "Do not compress checkpoints"))
-        .arg(value('s', "COMMAND", "Use this instead of ssh; if empty, run the host argument itself"))
-        .arg(value('N', "SCRIPT", "Set up network buffering with this"))
-        .arg(flag('e', "Do not wait in the background, there, for the death of the domain"))
-        .arg(flag('F', "Allow what is unsafe: -b, -n and -d"))
-        .arg(flag('b', "Throw the checkpoints away (unsafe)"))
-        .arg(flag('n', "Do not buffer the network (unsafe)"))
-        .arg(flag('d', "Do not replicate disks (unsafe)"))
-        .arg(flag('c', "COLO instead of checkpoints"))
-        .arg(flag('p', "Use COLO's proxy in user space"))
-        .arg(required("Domain"))
-        .arg(required("host"))
-}
-
 pub(crate) fn psr_hwinfo(c: Command) -> Command {
     c.arg(flag('m', "Cache monitoring (CMT)").long("cmt"))
         .arg(flag('a', "Cache allocation (CAT)").long("cat"))

@@ -5,7 +5,7 @@ use super::keys::{self, Shape};
 use super::lexer::{Lexer, Token};
 use super::source::{Piece, Source, Span, Text};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Deepest nesting of lists. Nothing of xl's has more than two levels.
 const MAX_DEPTH: usize = 100;
@@ -89,7 +89,7 @@ pub(crate) struct Setting {
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     all: Vec<Setting>,
-    by_name: HashMap<String, usize>,
+    by_name: BTreeMap<String, usize>,
 }
 
 impl Settings {
