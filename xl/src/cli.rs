@@ -449,7 +449,10 @@ mod tests {
         for Subcommand { name, run, .. } in SUBCOMMANDS {
             assert_eq!(row.contains(&format!("`{name}`")), run.is_none(), "{name}");
         }
-        assert!(list_of_subcommands().contains(" pci-list            List pass-through pci devices for a domain (not built yet)\n"));
+        assert!(
+            list_of_subcommands()
+                .contains(" pci-list            List pass-through pci devices for a domain (not built yet)\n")
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! What sees to it that an xl which is killed while a domain comes out of a stream leaves nothing of it: a process beside it,
-//! which hears over a pipe how far it is.
+//! What sees to it that an xl which is killed while a guest is saved, moved or restored leaves nothing half done: a process
+//! beside it, which hears over a pipe how far it is.
 //!
-//! A pipe that ends without the last word says that the other is dead. Its domain is removed then, unless it runs; and if
-//! that was the copy of a migration, the sender is told which of the two it was (docs/migration.md).
+//! A pipe that ends without the last word says that the other is dead. A guest that goes into a stream goes on then. A domain
+//! that comes out of one is removed, unless it runs; and if that was the copy of a migration, the sender is told which of the
+//! two it was (docs/migration.md).
 
 use crate::cli::Globals;
 use crate::daemon;
@@ -13,13 +14,14 @@ use crate::session::Session;
 use libxc::DomId;
 use libxc::domain::DomainFlags;
 use libxl::Ctx;
+use libxl::domain::suspend::Hold;
 use libxl::domain::{self, info};
 use libxl::error::ResultExt;
 use nix::sys::signal::{SigSet, Signal};
 use std::ffi::OsString;
 use std::io::{self, BufRead, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 /// The first argument of a run of the program that is a guard. No command can have this name.
 const MARK: &str = "--guard";
@@ -27,6 +29,8 @@ const MARK: &str = "--guard";
 const MADE: &str = "made";
 const READY: &str = "ready";
 const OURS: &str = "ours";
+const HELD: &str = "held";
+const GIVEN: &str = "given";
 const DONE: &str = "done";
 
 /// The guard, as whoever is guarded sees it. It has nothing more to do once this is dropped.
@@ -37,12 +41,32 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Starts a guard. Its standard output is this process's: the way to the sender, where there is one.
+    /// Starts a guard of a domain that is to come out of a stream. Its standard output is this process's: the way to the
+    /// sender, where there is one.
     pub(crate) fn start() -> libxl::Result<Guard> {
+        Guard::with_stdout(Stdio::inherit())
+    }
+
+    /// Starts a guard of a guest that this process holds.
+    pub(crate) fn of_held(hold: &Hold) -> libxl::Result<Guard> {
+        let guard = Guard::with_stdout(Stdio::null())?;
+        // One that was suspended before stays so.
+        if !hold.was_suspended() {
+            guard.say(&format!("{HELD} {}", hold.domid()));
+        }
+        Ok(guard)
+    }
+
+    fn with_stdout(stdout: Stdio) -> libxl::Result<Guard> {
         let (heard, words) = io::pipe().context("a pipe for the guard")?;
         let mut guard = Command::new(daemon::SELF);
-        let process = guard.arg0("xl").arg(MARK).stdin(heard).spawn().context("starting the guard")?;
+        let process = guard.arg0("xl").arg(MARK).stdin(heard).stdout(stdout).spawn().context("starting the guard")?;
         Ok(Guard { process, words: Some(words) })
+    }
+
+    /// From here on the other host decides where the guest is.
+    pub(crate) fn given(&self) {
+        self.say(GIVEN);
     }
 
     /// There is a domain now.
@@ -92,39 +116,54 @@ pub(crate) fn run() -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let ends = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     ends.thread_block().map_err(libxl::Error::from)?;
-    let Some(Orphan { domid, sender_waits }) = Orphan::heard(io::stdin().lock()) else { return Ok(()) };
-    let runs = !remove_unless_it_runs(&Session::new(Globals::default()).ctx, domid)?;
-    say(format_args!(
-        "whoever made domain {domid} was killed: {}",
-        if runs { "the domain runs on" } else { "the domain is removed" }
-    ));
-    if sender_waits {
-        handover::report_for_dead(&mut io::stdout(), runs).map_err(libxl::Error::from)?;
+    let orphan = Orphan::heard(io::stdin().lock());
+    let ctx = Session::new(Globals::default()).ctx;
+    match orphan {
+        None => Ok(()),
+        Some(Orphan::Held(domid)) => {
+            Hold::recover(&ctx, domid)?;
+            say(format_args!("whoever saved or moved domain {domid} was killed: the guest runs on"));
+            Ok(())
+        }
+        Some(Orphan::Copy { domid, sender_waits }) => {
+            let runs = !remove_unless_it_runs(&ctx, domid)?;
+            let fate = if runs { "the domain runs on" } else { "the domain is removed" };
+            say(format_args!("whoever made domain {domid} was killed: {fate}"));
+            match sender_waits {
+                true => Ok(handover::report_for_dead(&mut io::stdout(), runs).map_err(libxl::Error::from)?),
+                false => Ok(()),
+            }
+        }
     }
-    Ok(())
 }
 
-/// A domain whose maker is dead.
-#[derive(Debug, PartialEq, Eq)]
-struct Orphan {
-    domid: DomId,
-    /// Whether a sender wants to know what has become of it.
-    sender_waits: bool,
+/// What the dead process has left half done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orphan {
+    /// A guest that was going into a stream.
+    Held(DomId),
+    /// A domain that was coming out of one.
+    Copy {
+        domid: DomId,
+        /// Whether a sender wants to know what has become of it.
+        sender_waits: bool,
+    },
 }
 
 impl Orphan {
-    /// Hears the maker out; `None` if there is nothing to do after it.
+    /// Hears the process out; `None` if there is nothing to do after it.
     fn heard(words: impl BufRead) -> Option<Orphan> {
         let mut orphan = None;
         for line in words.lines() {
             // What cannot be read is as good as the end.
             let Ok(line) = line else { break };
-            match line.split_once(' ').unwrap_or((&line, "")) {
-                (MADE, domid) => {
-                    orphan = domid.parse().ok().map(|domid| Orphan { domid: DomId(domid), sender_waits: false })
-                }
-                (READY, _) => orphan = orphan.map(|orphan| Orphan { sender_waits: true, ..orphan }),
-                (OURS | DONE, _) => orphan = None,
+            let (word, domid) = line.split_once(' ').unwrap_or((&line, ""));
+            let domid = domid.parse().ok().map(DomId);
+            match (word, orphan) {
+                (HELD, _) => orphan = domid.map(Orphan::Held),
+                (MADE, _) => orphan = domid.map(|domid| Orphan::Copy { domid, sender_waits: false }),
+                (READY, Some(Orphan::Copy { domid, .. })) => orphan = Some(Orphan::Copy { domid, sender_waits: true }),
+                (GIVEN | OURS | DONE, _) => orphan = None,
                 _ => {}
             }
         }
@@ -146,15 +185,24 @@ fn remove_unless_it_runs(ctx: &Ctx, domid: DomId) -> libxl::Result<bool> {
 mod tests {
     use super::*;
 
-    fn heard(words: &str) -> Option<(u16, bool)> {
-        Orphan::heard(words.as_bytes()).map(|orphan| (orphan.domid.0, orphan.sender_waits))
+    fn heard(words: &str) -> Option<Orphan> {
+        Orphan::heard(words.as_bytes())
+    }
+
+    #[test]
+    fn a_guest_is_an_orphan_from_when_it_is_held_until_it_is_given_away() {
+        assert_eq!(heard("held 7\n"), Some(Orphan::Held(DomId(7))));
+        assert_eq!(heard("held 7\nready\n"), Some(Orphan::Held(DomId(7))));
+        assert_eq!(heard("held 7\ngiven\n"), None);
+        assert_eq!(heard("held 7\ndone\n"), None);
     }
 
     #[test]
     fn a_domain_is_an_orphan_from_its_making_until_it_has_its_place() {
+        let copy = |sender_waits| Some(Orphan::Copy { domid: DomId(7), sender_waits });
         assert_eq!(heard(""), None);
-        assert_eq!(heard("made 7\n"), Some((7, false)));
-        assert_eq!(heard("made 7\nready\n"), Some((7, true)));
+        assert_eq!(heard("made 7\n"), copy(false));
+        assert_eq!(heard("made 7\nready\n"), copy(true));
         assert_eq!(heard("made 7\nready\nours\n"), None);
         assert_eq!(heard("made 7\ndone\n"), None);
         assert_eq!(heard("done\n"), None, "it never had a domain");

@@ -116,7 +116,8 @@ pub(crate) trait Leaving {
     fn rename_away(&mut self) -> Result<()>;
     /// Takes its name back.
     fn rename_back(&mut self) -> Result<()>;
-    /// Fails if it must not go now: it does not stand still any more, or the operator wants it to stay.
+    /// Fails if it must not go now: it does not stand still any more, or the operator wants it to stay. Otherwise nothing here
+    /// lets it go on from now on, but for the calls below.
     fn check(&mut self) -> Result<()>;
     /// Lets it be here as it was. Whether it runs.
     fn put_back(&mut self) -> Result<bool>;

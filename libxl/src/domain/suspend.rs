@@ -19,6 +19,11 @@ use std::time::Duration;
 
 /// How long a guest may take to notice the request, and then again to suspend.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a process that is killed may have its locks, and how often to look.
+const RELEASE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Within this time a guest suspends that has taken notice of the request, on any but the slowest host.
+const SUSPENDS: Duration = Duration::from_secs(5);
 /// What is written to `control/shutdown` (docs/misc/xenstore-paths.pandoc).
 const REQUEST: &str = "suspend";
 
@@ -40,6 +45,30 @@ impl Hold {
             || format!("domain {domid} is being saved, moved or suspended by another process (wait for its end)");
         let _lock = lock.ok_or_else(|| Error::new(ErrorKind::LockFail, busy()))?;
         Ok(Hold { domid, was_suspended: is_suspended(ctx, domid)?, _lock })
+    }
+
+    /// Lets a guest go on whose last holder is dead: it was asked to suspend itself, is about to, or has.
+    ///
+    /// # Errors
+    /// `LockFail` if yet another process has it by now, which decides then.
+    pub fn recover(ctx: &Ctx, domid: DomId) -> Result<()> {
+        // A process that is being killed has its locks until the kernel is through with it.
+        let until = Deadline::after(RELEASE);
+        let hold = loop {
+            match Hold::of(ctx, domid) {
+                Err(e) if e.kind() == ErrorKind::LockFail && !until.passed() => std::thread::sleep(LOOK_AGAIN),
+                held => break held?,
+            }
+        };
+        if take_back(ctx, &schema::control(domid, "shutdown"))? || !is_about_to_suspend(ctx, domid)? {
+            return Ok(());
+        }
+        hold.resume(ctx)
+    }
+
+    /// Whether somebody else had suspended the guest before.
+    pub fn was_suspended(&self) -> bool {
+        self.was_suspended
     }
 
     /// Which guest it is.
@@ -173,6 +202,15 @@ fn explain(ctx: &Ctx, domid: DomId, error: Error) -> Error {
     let able = matches!(feature, Ok(Ok(Some(value))) if value == "1");
     let error = error.with_kind(ErrorKind::GuestTimedOut);
     if able { error } else { error.note("its kernel has not told that it can suspend (control/feature-suspend)") }
+}
+
+/// Whether a guest of which nobody knows what it was asked is suspended, or is before long.
+fn is_about_to_suspend(ctx: &Ctx, domid: DomId) -> Result<bool> {
+    let ended = |domain: Option<&DomainInfo>| Ok(domain.is_none_or(|d| d.shutdown_reason.is_some()).then_some(()));
+    match event::wait_domain(ctx, domid, Deadline::after(SUSPENDS), "it runs", ended) {
+        Err(e) if e.kind() != ErrorKind::TimedOut => Err(e),
+        _ => is_suspended(ctx, domid),
+    }
 }
 
 /// Waits for a guest that is about to suspend.

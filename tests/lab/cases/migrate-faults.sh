@@ -56,7 +56,7 @@ refused() {
     grep -q 'by another process' second.err || fail "the cause is not told"
 }
 
-for signal in TERM HUP; do
+for signal in TERM HUP KILL; do
     echo "== the sender gets SIG$signal; meanwhile nobody else may save the guest or let it go on"
     tick=$(last_tick stays)
     xl migrate -s "" --bandwidth 5 stays "xl migrate-receive" 2> err &

@@ -81,6 +81,7 @@ impl Run for Migrate {
             saved::config(session, domid, &Taken { file: self.config.as_deref(), keep_domid: self.keep_domid })?;
         // It inherits what signals this process waits for: ^C is to end one that asks for a password.
         let mut transport = Transport::start(&self.rune(&session.globals))?;
+        let guard = Guard::of_held(&hold)?;
         let session = session.cancellable()?;
         let ctx = &session.ctx;
         let mut line = transport.line(ctx)?;
@@ -90,7 +91,8 @@ impl Run for Migrate {
             let mut show = |what: &str, done, total| progress.show(what, done, total);
             Ok(save(ctx, &hold, line.to.as_fd(), self.options(), &mut show)?)
         });
-        let ended = sent.and_then(|()| handover::hand_over(&mut line, &mut Here { ctx, hold: &hold, name }));
+        let ended =
+            sent.and_then(|()| handover::hand_over(&mut line, &mut Here { ctx, hold: &hold, name, guard: &guard }));
         drop(line);
         transport.end();
         ended
@@ -136,6 +138,7 @@ struct Here<'a> {
     ctx: &'a Ctx,
     hold: &'a Hold,
     name: String,
+    guard: &'a Guard,
 }
 
 impl Here<'_> {
@@ -155,7 +158,9 @@ impl Leaving for Here<'_> {
 
     fn check(&mut self) -> LibxlResult<()> {
         self.ctx.check_cancel()?;
-        self.hold.check(self.ctx)
+        self.hold.check(self.ctx)?;
+        self.guard.given();
+        Ok(())
     }
 
     fn put_back(&mut self) -> LibxlResult<bool> {

@@ -60,6 +60,7 @@ impl Run for Save {
         let config = saved::config(session, domid, &taken)?;
         // Before signals are held back: opening a pipe waits for who reads it.
         let file = saved_file::Pending::create(&self.file)?;
+        let guard = Guard::of_held(&hold)?;
         let session = session.cancellable()?;
         saved::write(file.as_file(), &self.file, &config, self.compress.is_some())?;
         let mut progress = Progress::in_format(&self.format, &session.globals);
@@ -72,6 +73,9 @@ impl Run for Save {
         if let Err(failure) = file.keep() {
             hold.put_back(&session.ctx)?;
             return Err(failure);
+        }
+        if !(self.checkpoint || self.paused) {
+            guard.given();
         }
         session.ctx.undisturbed(|| self.afterwards(&session.ctx, &hold))
     }
