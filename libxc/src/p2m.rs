@@ -29,21 +29,23 @@ impl<'xc> P2m<'xc> {
     /// # Errors
     /// If the guest has not told where it is, or what it told is not possible.
     pub fn find(xc: &'xc Xc, info: &DomainInfo, shared: &ForeignMap<'_>, max_mfn: u64) -> Result<P2m<'xc>> {
-        let domid = info.domid;
-        let max_pfn = match word(shared, shared_info::MAX_PFN)? {
-            0 => {
-                return Err(Error::Invalid(format!(
-                    "domain {domid} has not set up its memory yet: its kernel has not started"
-                )));
-            }
-            // The record of a stream has 32 bits for it.
-            pages => {
-                u32::try_from(pages - 1).map_err(|_| Error::Invalid(format!("domain {domid}: {pages:#x} pages")))?
-            }
-        };
-        let (frames, last_pfn) = frames(xc, info, shared, max_pfn, max_mfn)?;
-        let map = xc.map_foreign(domid, Protection::Read, &frames)?;
+        let (frames, last_pfn) = frames(xc, info, shared, max_mfn)?;
+        let map = xc.map_foreign(info.domid, Protection::Read, &frames)?;
         Ok(P2m { map, frames, last_pfn, max_mfn })
+    }
+
+    /// Finds the p2m again, of a guest that may have moved it or made it larger since.
+    ///
+    /// # Errors
+    /// As [`P2m::find`].
+    pub fn find_again(&mut self, xc: &'xc Xc, info: &DomainInfo, shared: &ForeignMap<'_>) -> Result<()> {
+        let (frames, last_pfn) = frames(xc, info, shared, self.max_mfn)?;
+        if frames != self.frames {
+            self.map = xc.map_foreign(info.domid, Protection::Read, &frames)?;
+            self.frames = frames;
+        }
+        self.last_pfn = last_pfn;
+        Ok(())
     }
 
     /// The highest page that there can be.
@@ -66,8 +68,17 @@ impl<'xc> P2m<'xc> {
 }
 
 /// The frames of the p2m, found through page tables (a list) or a tree of frames, and the highest page in them.
-fn frames(xc: &Xc, info: &DomainInfo, shared: &ForeignMap<'_>, max_pfn: u32, max_mfn: u64) -> Result<(Vec<u64>, u32)> {
+fn frames(xc: &Xc, info: &DomainInfo, shared: &ForeignMap<'_>, max_mfn: u64) -> Result<(Vec<u64>, u32)> {
     let domid = info.domid;
+    let max_pfn = match word(shared, shared_info::MAX_PFN)? {
+        0 => {
+            return Err(Error::Invalid(format!(
+                "domain {domid} has not set up its memory yet: its kernel has not started"
+            )));
+        }
+        // The record of a stream has 32 bits for it.
+        pages => u32::try_from(pages - 1).map_err(|_| Error::Invalid(format!("domain {domid}: {pages:#x} pages")))?,
+    };
     let count = u64::from(max_pfn) / PER_FRAME + 1;
     let mut frames = match word(shared, shared_info::P2M_CR3)? {
         0 => frames_in_tree(xc, domid, word(shared, shared_info::FRAME_LIST_LIST)?, count, max_mfn)?,

@@ -30,8 +30,10 @@ pub(super) struct MemoryOut<'a> {
     domid: DomId,
     out: BorrowedFd<'a>,
     type_buffer: Buffer<'a, u64>,
-    /// Pages that could not be sent as they were; to be sent again once the guest stands still.
+    /// Pages that could not be sent as they were; to be sent once the guest stands still, if they are there then.
     deferred: Vec<u64>,
+    /// The reader may have pages that are absent by now: it is told of them.
+    tell_absent: bool,
     /// How fast to send, and since when.
     pace: Option<(Pace, Instant)>,
     /// Pages of zeros are told as such, without their content.
@@ -49,7 +51,7 @@ struct Batch {
 impl<'a> MemoryOut<'a> {
     pub(super) fn new(xc: &'a Xc, domid: DomId, out: BorrowedFd<'a>, omit_zeros: bool) -> Result<MemoryOut<'a>> {
         let type_buffer = xc.page_type_buffer().during("making room for page types")?;
-        Ok(MemoryOut { xc, domid, out, type_buffer, deferred: Vec::new(), pace: None, omit_zeros })
+        Ok(MemoryOut { xc, domid, out, type_buffer, deferred: Vec::new(), tell_absent: false, pace: None, omit_zeros })
     }
 
     /// From here on keeps to so many bytes a second; `None`: as fast as it can.
@@ -110,9 +112,16 @@ impl<'a> MemoryOut<'a> {
         }
     }
 
-    /// The pages that [`Self::send`] put off.
-    pub(super) fn take_deferred(&mut self) -> impl Iterator<Item = u64> {
-        std::mem::take(&mut self.deferred).into_iter()
+    /// Whether absent pages are told from here on: one that the reader has would be a page table to it for ever otherwise.
+    pub(super) fn tell_absent(&mut self, tell: bool) {
+        self.tell_absent = tell;
+    }
+
+    /// The pages that [`Self::send`] put off and that the guest has now. The others stay put off.
+    pub(super) fn take_deferred(&mut self, guest: &dyn GuestFrames) -> Vec<u64> {
+        let (there, absent) = there_by_now(std::mem::take(&mut self.deferred), guest);
+        self.deferred = absent;
+        there
     }
 
     /// Makes a record of these pages.
@@ -128,7 +137,7 @@ impl<'a> MemoryOut<'a> {
         }
         let mut types = types.into_iter();
         let types = frames.iter().map(|frame| frame.and_then(|_| types.next()).unwrap_or(PageType::Absent));
-        batch.add(pfns, &frames, types);
+        batch.add(pfns, &frames, types, self.tell_absent);
         Ok(())
     }
 
@@ -160,16 +169,23 @@ impl<'a> MemoryOut<'a> {
 }
 
 impl Batch {
-    /// Makes a record. One that would hold only absent pages tells a reader nothing: it is left out.
-    fn add(&mut self, pfns: &[u64], frames: &[Option<u64>], types: impl Iterator<Item = PageType>) {
+    /// Makes a record. One that would hold only absent pages tells a reader nothing who has none of them: it is left out.
+    fn add(&mut self, pfns: &[u64], frames: &[Option<u64>], types: impl Iterator<Item = PageType>, tell_absent: bool) {
         let entries: Vec<_> = pfns.iter().zip(types).map(|(&pfn, kind)| PfnEntry { pfn: Pfn(pfn), kind }).collect();
-        if entries.iter().all(|entry| entry.kind == PageType::Absent) {
+        if !tell_absent && entries.iter().all(|entry| entry.kind == PageType::Absent) {
             return;
         }
         self.frames
             .extend(entries.iter().zip(frames).filter(|(e, _)| e.kind.has_data()).filter_map(|(_, frame)| *frame));
         self.records.push(PageData { entries });
     }
+}
+
+/// Pages that the guest has, each once, and pages that it has not.
+fn there_by_now(mut pfns: Vec<u64>, guest: &dyn GuestFrames) -> (Vec<u64>, Vec<u64>) {
+    pfns.sort_unstable();
+    pfns.dedup();
+    pfns.into_iter().partition(|&pfn| guest.frame(pfn).is_some())
 }
 
 /// What follows a record's head: pages as they are mapped, or a page table made independent of this host.
@@ -252,12 +268,33 @@ mod tests {
     #[test]
     fn records_of_absent_pages_alone_are_left_out() {
         let mut batch = Batch::default();
-        batch.add(&[1, 2], &[None, Some(9)], [PageType::Absent, PageType::Absent].into_iter());
+        let absent = || [PageType::Absent, PageType::Absent].into_iter();
+        batch.add(&[1, 2], &[None, Some(9)], absent(), false);
         assert!(batch.records.is_empty());
         let types = [PageType::Absent, PageType::Normal, PageType::Broken].into_iter();
-        batch.add(&[3, 4, 5], &[None, Some(0x44), Some(0x55)], types);
+        batch.add(&[3, 4, 5], &[None, Some(0x44), Some(0x55)], types, false);
         assert_eq!(batch.records.len(), 1);
         assert_eq!(batch.frames, [0x44]);
         assert_eq!(record_head(&batch.records[0]).unwrap().len(), 8 + 8 + 3 * 8);
+        batch.add(&[1, 2], &[None, Some(9)], absent(), true);
+        assert_eq!((batch.records.len(), batch.frames.len()), (2, 1));
+    }
+
+    /// A guest that has the even ones of its pages.
+    struct Even;
+
+    impl GuestFrames for Even {
+        fn frame(&self, pfn: u64) -> Option<u64> {
+            pfn.is_multiple_of(2).then_some(pfn + 0x1000)
+        }
+
+        fn outgoing(&self, _: u64, _: u8, _: &mut [u8; PAGE_SIZE]) -> Result<bool> {
+            Ok(true)
+        }
+    }
+
+    #[test]
+    fn pages_that_are_still_absent_stay_put_off_and_none_is_kept_twice() {
+        assert_eq!(there_by_now(vec![5, 4, 3, 4, 3], &Even), (vec![4], vec![3, 5]));
     }
 }

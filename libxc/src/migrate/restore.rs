@@ -31,7 +31,7 @@ pub struct RestoreOptions {
     pub console_port: EvtchnPort,
     /// Where xenconsoled runs.
     pub console_domain: DomId,
-    /// The stream may go on from one checkpoint to the next (`XC_STREAM_REMUS`); of HVM and PVH guests only.
+    /// The stream may go on from one checkpoint to the next (`XC_STREAM_REMUS`).
     pub checkpoints: bool,
 }
 
@@ -72,9 +72,6 @@ pub fn restore(
     } else {
         Guest::Pv(Box::new(PvGuest::empty(xc, &info)?))
     };
-    if options.checkpoints && matches!(guest, Guest::Pv(_)) {
-        return Err(Error::State("checkpoints of PV guests are not built yet".into()));
-    }
     let from = File::from(from.try_clone_to_owned().during("opening the stream")?);
     let mut restore = Restore {
         xc,
@@ -198,6 +195,9 @@ impl Restore<'_> {
     /// Does what records that were put by ask for.
     fn take_in(&mut self, mut put_by: PutBy) -> Result<()> {
         put_by.file.rewind().during("reading a checkpoint")?;
+        if let Guest::Pv(pv) = &mut self.guest {
+            pv.forget_vcpus();
+        }
         let stream = std::mem::replace(&mut self.from, put_by.file);
         let taken = (0..put_by.records).try_for_each(|_| self.record().map(drop));
         self.from = stream;

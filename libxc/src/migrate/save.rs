@@ -23,7 +23,7 @@ pub struct SaveOptions {
     pub live: bool,
     /// Send all memory again at the end, for the receiver to compare.
     pub verify: bool,
-    /// Go on from one checkpoint to the next once the live copy is complete (`XC_STREAM_REMUS`); of HVM and PVH guests only.
+    /// Go on from one checkpoint to the next once the live copy is complete (`XC_STREAM_REMUS`).
     pub checkpoints: bool,
     /// Send pages of zeros without their content. Only this library's restore makes zeros of them again: another may
     /// leave in them what was there before.
@@ -124,7 +124,7 @@ impl<'a> Save<'a> {
         if self.options.checkpoints {
             return self.checkpoints(pages);
         }
-        if self.options.live && self.log_dirty()? {
+        if self.options.live && self.log_dirty_or_warn()? {
             self.memory_live(pages)?;
         } else {
             let suspended = self.suspend()?;
@@ -139,17 +139,36 @@ impl<'a> Save<'a> {
 
     /// The guest's state as of one checkpoint after the other: whoever reads can let it go on from the last.
     fn checkpoints(&mut self, pages: u64) -> Result<()> {
-        if !matches!(self.guest, Guest::Hvm) {
-            return Err(Error::State("checkpoints of PV guests are not built yet".into()));
+        if !self.log_dirty()? {
+            let domid = self.options.domid;
+            return Err(Error::State(format!(
+                "domain {domid}: {NO_LOG}, so it can have no checkpoints; a PVH guest can"
+            )));
         }
-        self.log_dirty()?;
         let mut copied = self.memory_live(pages)?;
         loop {
             self.end_state()?;
             self.record(RecordType::Checkpoint, &[])?;
             self.control.checkpoint()?;
-            self.memory_written(&mut copied, Vec::new(), "Checkpointed save")?;
+            let suspended = self.suspend()?;
+            let unsent = self.find_p2m_again(&mut copied, &suspended)?;
+            self.memory_written(&mut copied, unsent, "Checkpointed save")?;
         }
+    }
+
+    /// Follows the p2m of a PV guest that has run since the last checkpoint. Gives the pages that it has made room for.
+    fn find_p2m_again(&mut self, copied: &mut Copied<'a>, info: &DomainInfo) -> Result<Vec<u64>> {
+        let Guest::Pv(pv) = &mut self.guest else { return Ok(Vec::new()) };
+        let before = pv.pages();
+        let record = pv.find_p2m_again(info)?;
+        let pages = pv.pages();
+        if let Some(body) = record {
+            self.record(RecordType::PvP2mFrames, &body)?;
+        }
+        if pages > before {
+            copied.dirty = DirtyBitmap::full(self.xc, pages).during("making room for the log of written pages")?;
+        }
+        Ok((before..pages).collect())
     }
 
     fn headers(&mut self) -> Result<()> {
@@ -182,13 +201,19 @@ impl<'a> Save<'a> {
         }
     }
 
-    /// Begins the log of written pages. A Xen without shadow paging has none for PV guests: they are suspended first.
+    /// Without the log of written pages the guest is suspended first.
+    fn log_dirty_or_warn(&mut self) -> Result<bool> {
+        let logging = self.log_dirty()?;
+        if !logging {
+            self.control.warn(&format!("{NO_LOG}: the guest stands still while all its memory is copied"));
+        }
+        Ok(logging)
+    }
+
+    /// Begins the log of written pages. A Xen without shadow paging has none for PV guests.
     fn log_dirty(&mut self) -> Result<bool> {
         match self.xc.enable_log_dirty(self.options.domid) {
-            Err(e) if e.errno() == Some(Errno::EOPNOTSUPP) => {
-                let why = "this Xen cannot log what the guest writes (it has no shadow paging)";
-                self.control.warn(&format!("{why}: the guest stands still while all its memory is copied"));
-            }
+            Err(e) if e.errno() == Some(Errno::EOPNOTSUPP) => {}
             begun => {
                 begun.during("beginning the log of written pages")?;
                 self.logging = true;
@@ -237,6 +262,7 @@ impl<'a> Save<'a> {
             let sent = memory.send(&self.guest, dirty.iter(), to_send, &frames(number), self.control)?;
             self.check_p2m()?;
             let written = self.xc.take_dirty(domid, &mut dirty, false).during("reading the log of written pages")?;
+            memory.tell_absent(true);
             let sent = if number == 0 { sent } else { to_send };
             let round = Round { sent, took: began.elapsed(), dirty: written.into() };
             self.control.progress(&format!("Written during iteration {number}"), round.dirty, pages);
@@ -250,20 +276,22 @@ impl<'a> Save<'a> {
         // While the guest stands still nothing waits.
         memory.set_bandwidth(None);
         // What the last look told is not sent yet: it joins what is written until the guest stands still.
-        let unsent = dirty.iter().chain(memory.take_deferred()).collect();
+        let unsent = dirty.iter().collect();
         let mut copied = Copied { memory, dirty };
+        self.suspend()?;
         self.memory_written(&mut copied, unsent, &frames(rounds.number()))?;
         if self.options.verify {
             self.record(RecordType::Verify, &[])?;
+            copied.memory.tell_absent(false);
             copied.memory.send(&self.guest, 0..pages, pages, "Frames verify", self.control)?;
         }
         Ok(copied)
     }
 
-    /// Suspends the guest and sends what it has written since the last look, and what of before that is not sent yet.
-    fn memory_written(&mut self, copied: &mut Copied<'_>, unsent: Vec<u64>, what: &str) -> Result<()> {
+    /// Sends what the guest, which stands still, has written since the last look, and what of before that is not sent yet.
+    fn memory_written(&mut self, copied: &mut Copied<'_>, mut unsent: Vec<u64>, what: &str) -> Result<()> {
         let Copied { memory, dirty } = copied;
-        self.suspend()?;
+        unsent.extend(memory.take_deferred(&self.guest));
         let written = self.xc.take_dirty(self.options.domid, dirty, true).during("reading the log of written pages")?;
         unsent.iter().for_each(|&page| dirty.set(page));
         let total = unsent.len() as u64 + u64::from(written);
@@ -318,6 +346,9 @@ impl<'a> Save<'a> {
         write_pieces(self.out, &[Piece::Own(&bytes)]).during("writing the stream")
     }
 }
+
+/// Why written pages may have to be found otherwise.
+const NO_LOG: &str = "this Xen cannot log what the guest writes (it has no shadow paging)";
 
 /// Where the special pages, tables and firmware of HVM and PVH guests begin, which end at 4 GiB (page numbers).
 const SPECIAL: u64 = 0xfc000;

@@ -10,6 +10,7 @@ use libxc::context::{fields, hvm};
 use libxc::migrate::protocol::{receive, send};
 use libxc::migrate::{self, Limits, RestoreControl, RestoreOptions, SaveControl, SaveOptions, restore, save};
 use libxc::stream::{GuestKind, RecordHeader};
+use libxc::types::PAGE_SIZE;
 use libxc::{DomId, EvtchnPort, Xc};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -179,7 +180,7 @@ pub fn restore_into_memory(data: &[u8]) {
     fake_xen::create(hvm, if choice & 2 != 0 { 12 } else { 4096 });
     let mut stream = fake_xen::memory_file();
     stream.write_all(bytes).and_then(|()| stream.rewind()).expect("a file in memory");
-    let restored = restore(&Xc::open().expect("a Xen"), stream.as_fd(), RESTORE, &mut Listener);
+    let restored = restore(&Xc::open().expect("a Xen"), stream.as_fd(), RESTORE, &mut Listener::default());
     fake_xen::check(restored.is_ok());
     match restored {
         Ok(_) => {
@@ -193,14 +194,19 @@ pub fn restore_into_memory(data: &[u8]) {
     }
 }
 
-/// A domain that is saved: the first byte chooses its type and whether Xen can log what it writes; then come the types of
-/// its first 32 pages, the registers of its vCPUs, and its pages, of which a guest writes whatever it likes. What of an HVM
-/// guest can be restored is what it was.
+/// A domain that is saved: the first byte chooses its type, whether Xen can log what it writes, and whether there are
+/// checkpoints; then come the types of its first 32 pages, the registers of its vCPUs, and its pages, of which a guest writes
+/// whatever it likes. With checkpoints the last page is what a PV guest shares with Xen from the second one on. What of an
+/// HVM guest can be restored is what it was.
 pub fn save_from_memory(data: &[u8]) {
     let Some((&choice, data)) = data.split_first() else { return };
     let Some((types, data)) = data.split_at_checked(32) else { return };
     let Some((context, pages)) = data.split_at_checked(size_of::<xenctrl_sys::vcpu_guest_context>()) else { return };
-    let (hvm, live) = (choice & 1 != 0, choice & 2 != 0);
+    let (hvm, live, checkpoints) = (choice & 1 != 0, choice & 2 != 0, choice & 32 != 0);
+    let (pages, shared_info) = match pages.len().checked_sub(PAGE_SIZE) {
+        Some(rest) if checkpoints => pages.split_at(rest),
+        _ => (pages, &[][..]),
+    };
     let dirty = (choice & 4 != 0).then_some(choice);
     let state = fake_xen::State { types: types.to_vec(), context: context.to_vec(), dirty };
     fake_xen::create_with(hvm, pages, state);
@@ -208,35 +214,53 @@ pub fn save_from_memory(data: &[u8]) {
         domid: DomId(fake_xen::DOMID),
         live,
         verify: choice & 8 != 0,
-        checkpoints: false,
+        checkpoints,
         omit_zeros: choice & 16 != 0,
         limits: Limits { max_downtime: None, bandwidth: None },
         leave_mapped: 0,
     };
     let mut stream = fake_xen::memory_file();
-    let saved = save(&Xc::open().expect("a Xen"), stream.as_fd(), options, &mut Listener);
+    let mut listener = Listener { checkpoints: 2, shared_info: shared_info.to_vec() };
+    let saved = match save(&Xc::open().expect("a Xen"), stream.as_fd(), options, &mut listener) {
+        // There is no other end to checkpoints.
+        Err(migrate::Error::Refused(LAST)) => {
+            stream.write_all(&[0; RecordHeader::SIZE]).expect("a file in memory");
+            Ok(())
+        }
+        saved => saved,
+    };
     fake_xen::check(saved.is_ok());
     match saved {
         Ok(()) => {
             stream.rewind().expect("a file in memory");
             walk(io::BufReader::new(&stream), Format::Libxc, &mut |_, _| Ok(()))
                 .expect("what is saved is a good stream");
-            if hvm {
-                stream.rewind().expect("a file in memory");
-                let before = fake_xen::ordinary_pages();
-                fake_xen::create(hvm, fake_xen::PAGES_MAX);
-                if restore(&Xc::open().expect("a Xen"), stream.as_fd(), RESTORE, &mut Listener).is_ok() {
-                    let after = fake_xen::ordinary_pages();
-                    assert!(before.iter().all(|(frame, page)| after.get(frame) == Some(page)), "a page has changed");
-                }
+            stream.rewind().expect("a file in memory");
+            let before = fake_xen::ordinary_pages();
+            fake_xen::create(hvm, fake_xen::PAGES_MAX);
+            let options = RestoreOptions { checkpoints, ..RESTORE };
+            let restored = restore(&Xc::open().expect("a Xen"), stream.as_fd(), options, &mut Listener::default());
+            fake_xen::check(restored.is_ok());
+            if hvm && restored.is_ok() {
+                let after = fake_xen::ordinary_pages();
+                assert!(before.iter().all(|(frame, page)| after.get(frame) == Some(page)), "a page has changed");
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
+/// Why there is no checkpoint after the last.
+const LAST: &str = "another checkpoint";
+
 /// A toolstack that has nothing to add.
-struct Listener;
+#[derive(Default)]
+struct Listener {
+    /// How many checkpoints are to come after the first.
+    checkpoints: usize,
+    /// What a PV guest shares with Xen from then on.
+    shared_info: Vec<u8>,
+}
 
 impl SaveControl for Listener {
     fn suspend(&mut self) -> migrate::Result<()> {
@@ -249,7 +273,9 @@ impl SaveControl for Listener {
     }
 
     fn checkpoint(&mut self) -> migrate::Result<()> {
-        Err(migrate::Error::Refused("another checkpoint"))
+        self.checkpoints = self.checkpoints.checked_sub(1).ok_or(migrate::Error::Refused(LAST))?;
+        fake_xen::resume(&self.shared_info);
+        Ok(())
     }
 
     fn progress(&mut self, _what: &str, _done: u64, _total: u64) {}

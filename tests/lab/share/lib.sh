@@ -241,6 +241,16 @@ goes_on() {
     echo "$1 goes on: tick $2, then $(last_tick "$1")"
 }
 
+# goes_on_from_before NAME TICK: a guest that was lost ticks beyond TICK again and has not booted again. What it told after its
+# last checkpoint it tells again: no tick is missing, but some come twice.
+goes_on_from_before() {
+    local log=/var/log/xen/console/guest-$1.log
+    wait_for 60 ticked_beyond "$1" "$2"
+    [ "$(grep -a -c '^guest is up' "$log")" = 1 ] || fail "$1 has booted again"
+    grep -a -o '^tick [0-9]*' "$log" | awk '$2 > n + 1 { print "tick " n + 1 " is missing"; exit 1 } { n = $2 }' || fail "$1 lost ticks"
+    echo "$1 goes on: tick $2, then $(last_tick "$1")"
+}
+
 # xenstore_of DOMID: every node of a domain with its permissions, sorted; what differs from one domain to the next
 # (domids, UUIDs, times, event channels, grant references, ttys) replaced by its name.
 xenstore_of() {

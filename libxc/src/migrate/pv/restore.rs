@@ -88,6 +88,12 @@ impl<'a> PvGuest<'a> {
         Ok(())
     }
 
+    /// A checkpoint is about to be taken in. It has all vCPUs that are up: what an earlier one had of others is no longer so.
+    pub(in crate::migrate) fn forget_vcpus(&mut self) {
+        self.states.clear();
+    }
+
+    /// Takes a part of the p2m; a later record stands for what an earlier one had of the same part.
     fn p2m_frames(&mut self, frames: P2mFrames, info: PvInfo) -> Result<()> {
         frames.check(info)?;
         self.max_pfn = self.max_pfn.max(Some(frames.end_pfn.into()));

@@ -26,7 +26,8 @@ pub(in crate::migrate) struct PvGuest<'a> {
     generation: u64,
     /// The highest vCPU.
     max_vcpu: u32,
-    /// Whether the guest stands still: from then on a page table that cannot be translated is an error.
+    /// Whether the guest stands still when its pages are looked at: from then on a page table that cannot be translated is
+    /// an error.
     suspended: bool,
 }
 
@@ -45,14 +46,31 @@ impl<'a> PvGuest<'a> {
             generation: word(&shared, shared_info::P2M_GENERATION)?,
             machine,
             shared,
-            p2m_frames: P2mFrames { start_pfn: 0, end_pfn: p2m.last_pfn(), frames: Vec::new() },
+            p2m_frames: P2mFrames { start_pfn: 0, end_pfn: 0, frames: Vec::new() },
             p2m,
             max_vcpu: info.max_vcpu_id.unwrap_or(0),
             suspended: false,
         };
-        let pfns = guest.p2m.frames().iter().map(|&mfn| guest.pfn(mfn).ok_or_else(|| bad_frame("the p2m", mfn)));
-        guest.p2m_frames.frames = pfns.collect::<Result<_>>()?;
+        guest.p2m_frames = guest.current_p2m_frames()?;
         Ok(guest)
+    }
+
+    /// The frames of the p2m by the guest's own numbers.
+    fn current_p2m_frames(&self) -> Result<P2mFrames> {
+        let pfns = self.p2m.frames().iter().map(|&mfn| self.pfn(mfn).ok_or_else(|| bad_frame("the p2m", mfn)));
+        Ok(P2mFrames { start_pfn: 0, end_pfn: self.p2m.last_pfn(), frames: pfns.collect::<Result<_>>()? })
+    }
+
+    /// Looks where the p2m is now that the guest, which has run since the last checkpoint, stands still again. A guest that is
+    /// let go on tells Xen anew where it is and counts its changes from 0: what it counted before says nothing any more.
+    /// Gives the record's new content if there is any.
+    pub(in crate::migrate) fn find_p2m_again(&mut self, info: &DomainInfo) -> Result<Option<Vec<u8>>> {
+        self.generation = word(&self.shared, shared_info::P2M_GENERATION)?;
+        self.p2m.find_again(self.xc, info, &self.shared).during("finding the guest's p2m again")?;
+        let now = self.current_p2m_frames()?;
+        let is_new = replaces(&self.p2m_frames, &now, self.domid)?;
+        self.p2m_frames = now;
+        Ok(is_new.then(|| self.p2m_record()))
     }
 
     /// How many pages there can be.
@@ -145,6 +163,15 @@ impl GuestFrames for PvGuest<'_> {
     }
 }
 
+/// Whether the p2m is another than before. One that covers less cannot be told: a reader goes on to write all that it knows of.
+fn replaces(before: &P2mFrames, now: &P2mFrames, domid: DomId) -> Result<bool> {
+    if now.end_pfn < before.end_pfn {
+        let (from, to) = (before.end_pfn, now.end_pfn);
+        return Err(Error::State(format!("domain {domid} has cut its p2m from {from:#x} to {to:#x}; begin anew")));
+    }
+    Ok(now != before)
+}
+
 fn bad_frame(what: &str, mfn: u64) -> Error {
     Error::State(format!("{what}: the guest names frame {mfn:#x}, which is not its own"))
 }
@@ -154,4 +181,20 @@ fn word(map: &ForeignMap<'_>, offset: usize) -> Result<u64> {
     let mut bytes = [0; 8];
     map.read(offset, &mut bytes).during("reading the guest's memory")?;
     Ok(u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_p2m_that_moved_or_grew_is_told_again_and_one_that_shrank_refused() {
+        let before = P2mFrames { start_pfn: 0, end_pfn: 1023, frames: vec![7, 8] };
+        let with = |end_pfn, frames| P2mFrames { start_pfn: 0, end_pfn, frames };
+        let is_new = |now| replaces(&before, &now, DomId(3));
+        assert!(!is_new(before.clone()).unwrap());
+        assert!(is_new(with(1023, vec![7, 9])).unwrap());
+        assert!(is_new(with(1535, vec![7, 8, 9])).unwrap());
+        assert!(is_new(with(511, vec![7])).unwrap_err().to_string().contains("domain 3"));
+    }
 }

@@ -134,6 +134,16 @@ pub fn suspend() {
     with(|fake| fake.suspended = true);
 }
 
+/// The domain goes on. A PV domain now has this in the page that Xen shares with it.
+pub fn resume(shared_info: &[u8]) {
+    with(|fake| {
+        fake.suspended = false;
+        if let Some(&place) = fake.frames.get(&SHARED_INFO).filter(|_| !fake.hvm) {
+            fake.memory.write_all_at(shared_info, place as u64).expect("the memory can be written");
+        }
+    });
+}
+
 /// What has to hold once a toolstack is done, whether it failed or not; `good` if it says that it did not.
 pub fn check(good: bool) {
     with(|fake| {
