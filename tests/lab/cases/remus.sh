@@ -1,14 +1,23 @@
-# Remus: a guest's copy is kept up to date by `xl remus` and `xl migrate-receive -r`, this tree's and stock xl's, and takes over
-# when the guest is lost. The other end goes away, or the sender is stopped: one of the two runs, never both.
+# Remus: a guest's copy is kept up to date by `xl remus` and `xl migrate-receive -r`, this tree's and stock xl's, which has this
+# tree's save helper too, and takes over when the guest is lost. The other end goes away, or the sender is stopped: one of the
+# two runs, never both.
 #: timeout = 500
 . /lab/lib.sh
 . /lab/remus.sh
 
+ours=/usr/local/lib/xen/bin/libxl-save-helper
+[ -x $ours ] || ours=$(ls /usr/lib/xen-*/bin/libxl-save-helper)
+
+# Stock xl with this tree's save helper.
+helped() {
+    LIBXL_SAVE_HELPER=$ours stockxl "$@"
+}
+
 host_state > before
 linux kept pvh > kept.cfg
 start_ticking kept xl # stock xl's monitor would end when the guest is suspended
-for pair in "xl stockxl" "stockxl xl" "xl xl"; do
-    read -r sender receiver <<< "$pair"
+for pair in "xl:stockxl" "stockxl:xl" "helped:LIBXL_SAVE_HELPER=$ours stockxl"; do
+    sender=${pair%%:*} receiver=${pair#*:}
     echo "== $sender sends, $receiver receives"
     tick=$(last_tick kept)
     replicated $sender -F -n -d -i 500 -s "" kept "$receiver migrate-receive -r -e"
@@ -21,7 +30,7 @@ for pair in "xl stockxl" "stockxl xl" "xl xl"; do
     wait_for 30 exists kept
     goes_on_from_before kept "$tick"
     # Stock xl asks the guest that is gone to suspend itself once more.
-    if [ $sender = stockxl ] || ! is_ours; then xenstore-rm "/local/domain/$lost" 2> /dev/null || true; fi
+    if [ $sender != xl ] || ! is_ours; then xenstore-rm "/local/domain/$lost" 2> /dev/null || true; fi
     ! xenstore-exists "/local/domain/$lost" || fail "nodes of the lost guest are left"
 done
 host_state > running

@@ -1,7 +1,8 @@
 # An HVM guest is saved and suspended: its QEMU stops with it, and goes on with it or has its state saved. Stock xl creates
 # and restores such guests.
-#: timeout = 500
+#: timeout = 600
 . /lab/lib.sh
+. /lab/remus.sh
 
 host_state > before
 linux mover hvm > mover.cfg
@@ -46,6 +47,16 @@ if is_ours; then
     run stockxl restore mover.save
     goes_on mover "$tick"
     unset LIBXL_SAVE_HELPER
+
+    echo "== its copy, which stock xl keeps, takes over when it is lost"
+    tick=$(last_tick mover)
+    replicated xl -F -n -d -i 1000 -s "" mover "stockxl migrate-receive -r -e"
+    wait_for 60 ticked_beyond mover "$tick"
+    lose_guest mover
+    wait $sending
+    told
+    wait_for 60 exists mover
+    goes_on_from_before mover "$tick"
 fi
 
 run xl destroy mover
