@@ -43,8 +43,8 @@ pub fn await_qemu(ctx: &Ctx, devices: impl Iterator<Item = Device>) -> Result<()
 /// Only of these kinds does a backend answer before its guest runs: QEMU connects to its devices when it starts, and
 /// the others are made as they are (`libxl__device_add`).
 fn is_waited_for(device: &Device) -> bool {
-    use DeviceKind::{Vbd, Vdispl, Vif, Vsnd, Vtpm, Vusb};
-    matches!(device.backend_kind, Vbd | Vdispl | Vif | Vsnd | Vtpm | Vusb)
+    use DeviceKind::{Vbd, Vdispl, Vif, VirtioDisk, Vsnd, Vtpm, Vusb};
+    matches!(device.backend_kind, Vbd | Vdispl | Vif | VirtioDisk | Vsnd | Vtpm | Vusb)
 }
 
 /// One device on its way to being connected.
@@ -111,6 +111,7 @@ impl Add {
             "vusb" => "is its driver loaded (modprobe xen-usbback)?".into(),
             "qusb" => format!("has QEMU been built with libusb? Its logs are in {}", ctx.paths.log.display()),
             "qdisk" => format!("does QEMU run? Its logs are in {}", ctx.paths.log.display()),
+            "virtio_disk" => "does a program run here that serves virtio disks (backendtype=standalone)?".into(),
             kind => format!("nothing here serves devices of kind {kind}"),
         };
         let seconds = TIMEOUT.as_secs();

@@ -215,7 +215,7 @@ impl Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            DeviceKind::Vbd => write!(f, "disk {}", vdev::name(self.devid)),
+            DeviceKind::Vbd | DeviceKind::VirtioDisk => write!(f, "disk {}", vdev::name(self.devid)),
             kind => write!(f, "{kind} {}", self.devid),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::device::{self, Nodes};
 use crate::error::{Error, Result, ResultExt};
-use crate::types::{DeviceDisk, DeviceNic, DiskBackend, DiskSpecification, DomainConfig};
+use crate::types::{DeviceDisk, DeviceNic, DiskBackend, DomainConfig};
 use crate::{Ctx, dm};
 use libxc::DomId;
 use std::fs;
@@ -67,7 +67,7 @@ fn plan(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result<Vec<Nodes>> {
 pub(crate) fn check_disk(disk: &DeviceDisk) -> Result<()> {
     let path = disk.pdev_path.as_deref().unwrap_or_default();
     match disk.backend {
-        DiskBackend::Phy => Ok(()),
+        DiskBackend::Phy | DiskBackend::Standalone => Ok(()),
         // Paths of another domain are its own business, and some formats name more than a file: "nbd:HOST:PORT".
         DiskBackend::Qdisk if disk.backend_domid != 0 || !path.starts_with('/') => Ok(()),
         DiskBackend::Qdisk => match fs::metadata(path) {
@@ -75,9 +75,6 @@ pub(crate) fn check_disk(disk: &DeviceDisk) -> Result<()> {
             Ok(_) => Ok(()),
             Err(e) => Err(Error::from(e).context(path.to_owned())),
         },
-        DiskBackend::Standalone if disk.specification == DiskSpecification::Virtio => Err(Error::invalid(
-            "specification=virtio: guests find such a disk in their device tree, which x86 guests do not have",
-        )),
         backend => Err(Error::new(
             crate::ErrorKind::NotImplemented,
             format!("format {} needs backend {backend}, which is not supported yet", disk.format),
@@ -135,8 +132,7 @@ mod tests {
         check_disk(&DeviceDisk { backend_domid: 3, ..disk(DiskBackend::Qdisk, "/there/x.qcow2") }).unwrap();
         assert_eq!(error("/tmp"), "/tmp is a directory");
         assert_eq!(error("/nonexistent/x.qcow2"), "/nonexistent/x.qcow2: No such file or directory");
-        assert!(check_disk(&disk(DiskBackend::Standalone, "/x")).unwrap_err().to_string().contains("standalone"));
-        let virtio = DeviceDisk { specification: DiskSpecification::Virtio, ..disk(DiskBackend::Standalone, "/x") };
-        assert!(check_disk(&virtio).unwrap_err().to_string().contains("device tree"));
+        check_disk(&disk(DiskBackend::Standalone, "/x")).unwrap();
+        assert!(check_disk(&disk(DiskBackend::Tap, "/x")).unwrap_err().to_string().contains("backend tap"));
     }
 }

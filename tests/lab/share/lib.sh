@@ -164,20 +164,25 @@ bridge() {
     ip link set "$1" up
 }
 
-# small_server: a domain `server` that serves keyboards, trusted platform modules, displays, sound cards and PV calls. Its
-# drivers and its devd are played: they get ready and let go.
+# small_server: a domain `server` that serves keyboards, trusted platform modules, displays, sound cards, PV calls and virtio
+# disks. Its drivers and its devd are played: they get ready and let go.
 small_server() {
     tiny_pv server > server.cfg
     stockxl create -q -p server.cfg
-    set -m # a process group of its own
-    python3 /lab/serve-small.py "$(stockxl domid server)" &
-    serving=$!
-    set +m
+    serve_small "$(stockxl domid server)" vkbd vtpm vdispl vsnd pvcalls virtio_disk
 }
 
 end_small_server() {
     stockxl destroy server
     kill -- -$serving
+}
+
+# serve_small DOMID KIND...: the backends of these kinds in a domain are played, until `kill -- -$serving`.
+serve_small() {
+    set -m # a process group of its own
+    python3 /lab/serve-small.py "$@" &
+    serving=$!
+    set +m
 }
 
 # ifconfig_for_stock: stock's vif-route calls ifconfig, which is not here; a program in its place, for this case alone.
@@ -256,8 +261,8 @@ goes_on_from_before() {
 xenstore_of() {
     local domid=$1 uuid
     uuid=$(xenstore-read "/local/domain/$domid/vm")
-    xenstore-ls -fp | grep -E "^(/local/domain/$domid|/libxl/$domid|$uuid|/local/domain/[0-9]+/backend/[a-z0-9]+/$domid)(/| )" |
-        sed -E -e "s#/(local/domain|libxl|backend/[a-z0-9]+)/$domid([/\" ])#/\1/DOMID\2#g" \
+    xenstore-ls -fp | grep -E "^(/local/domain/$domid|/libxl/$domid|$uuid|/local/domain/[0-9]+/backend/[a-z0-9_]+/$domid)(/| )" |
+        sed -E -e "s#/(local/domain|libxl|backend/[a-z0-9_]+)/$domid([/\" ])#/\1/DOMID\2#g" \
             -e "s#(domid|frontend-id) = \"$domid\"#\1 = \"DOMID\"#" \
             -e "s#([nrwb])$domid([,)])#\1DOMID\2#g" \
             -e 's#[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}#UUID#g' \

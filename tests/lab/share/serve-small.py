@@ -1,5 +1,6 @@
-# Plays the drivers and the devd of the domain DOMID, which serves keyboards, trusted platform modules, displays and sound
-# cards: they get ready and let go. One process, not one for each node as with xenstore-read. Never returns.
+# serve-small.py DOMID KIND...: plays the drivers of backends of these kinds in a domain: they get ready and let go. In any
+# domain but dom0 also its devd, which removes what has let go. One process, not one for each node as with xenstore-read.
+# Never returns.
 import collections
 import socket
 import struct
@@ -36,19 +37,20 @@ def handle(path):
     if not path.endswith("/state"):
         return
     state = ask(READ, path)
-    if state == "1" and path.split("/")[5] in ("vtpm", "vdispl", "vsnd"):
+    if state == "1" and path.split("/")[5] not in ("vkbd", "pvcalls"):
         ask(WRITE, path, "2", end=b"")
     elif state == "5":
         ask(WRITE, path, "6", end=b"")
-    elif state == "6":
+    elif state == "6" and domid != "0":
         time.sleep(0.5)  # stock xl takes it for a failure if it does not get to see this state
         ask(RM, path.removesuffix("/state"))
 
 
-root = f"/local/domain/{sys.argv[1]}/backend"
-ask(WATCH, root, "small")
-for kind in children(root):
-    for guest in children(kind):
+domid, kinds = sys.argv[1], sys.argv[2:]
+for kind in kinds:
+    root = f"/local/domain/{domid}/backend/{kind}"
+    ask(WATCH, root, kind)
+    for guest in children(root):
         for device in children(guest):
             handle(f"{device}/state")
 while True:

@@ -6,7 +6,7 @@ use crate::output::devices::{DiskJson, NicJson};
 use crate::output::{self, Format, devices as tables};
 use crate::session::Session;
 use clap::Args;
-use libxl::device::{self, Force};
+use libxl::device::{self, DeviceKind, Force};
 
 /// `xl block-list`.
 #[derive(Args)]
@@ -53,6 +53,10 @@ impl Run for BlockDetach {
     fn run(self, session: &Session) -> Result<(), Failure> {
         let domid = session.domain(&self.domain)?;
         let disk = device::find_disk(&session.ctx, domid, &self.disk)?;
+        if disk.kind == DeviceKind::VirtioDisk {
+            let what = format!("{disk} of domain {domid} is a virtio disk, which no guest lets go of while it runs");
+            return Err(Failure::new(1, what));
+        }
         let force = if self.force { Force::Always } else { Force::Never };
         Ok(device::remove(&session.ctx, &[disk], force).map_err(|e| e.context(format!("detaching from {domid}")))?)
     }

@@ -125,6 +125,15 @@ impl Diagnostics {
         }
     }
 
+    /// Records something right that is done, though nothing will come of it here: a warning, but an error in a
+    /// configuration if strict.
+    pub(crate) fn in_vain(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
+        match self.strict && !self.of_command_line {
+            true => self.error(span, message),
+            false => self.warning(span, message),
+        }
+    }
+
     /// Records something right that this host or its Xen cannot do, and without which the guest would not be the one
     /// that was asked for: an error where it is going to be created, and left out where it is only shown.
     pub(crate) fn not_here(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
@@ -284,13 +293,17 @@ mod tests {
         let mut diagnostics = Diagnostics::new(true);
         diagnostics.ignored(Span::default(), "unknown key");
         assert!(diagnostics.has_errors());
+        let all = || [Diagnostics::new(true), Diagnostics::new(false), Diagnostics::for_command_line()];
         let without_effect = |mut diagnostics: Diagnostics| {
             diagnostics.without_effect(Span::default(), "no effect");
             diagnostics.has_errors()
         };
-        let found =
-            [Diagnostics::new(true), Diagnostics::new(false), Diagnostics::for_command_line()].map(without_effect);
-        assert_eq!(found, [true, false, false]);
+        assert_eq!(all().map(without_effect), [true, false, false]);
+        let in_vain = |mut diagnostics: Diagnostics| {
+            diagnostics.in_vain(Span::default(), "nobody finds it");
+            (diagnostics.has_errors(), diagnostics.iter().count())
+        };
+        assert_eq!(all().map(in_vain), [(true, 1), (false, 1), (false, 1)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Disk specifications: positional `target,format,vdev,access`, `key=value`, flags and old prefixes, in any mix
 //! (xl-disk-configuration(5)).
 
+use super::arm::IS_X86;
 use super::diagnostic::Diagnostics;
 use super::keys;
 use super::number;
@@ -18,6 +19,7 @@ pub(crate) fn parse(specs: &[Text<'_>], diagnostics: &mut Diagnostics) -> Option
         failed: false,
         had_prefix: false,
         grant_usage: None,
+        virtio: None,
         had_access: false,
     };
     for spec in specs {
@@ -41,6 +43,8 @@ struct Parser<'d> {
     had_prefix: bool,
     /// Where `grant_usage` stands.
     grant_usage: Option<Span>,
+    /// Where `specification=virtio` stands.
+    virtio: Option<Span>,
     had_access: bool,
 }
 
@@ -86,7 +90,10 @@ impl Parser<'_> {
             "access" => self.set_access(value),
             "backend" => self.set_once(value, key.text, |d| &mut d.backend_domname),
             "backendtype" => self.set_backend_type(value),
-            "specification" => self.set_specification(value),
+            "specification" => {
+                self.virtio = (value.text == "virtio").then_some(value.span);
+                self.set_specification(value);
+            }
             "vdev" => self.set_once(value, key.text, |d| &mut d.vdev),
             "script" => self.set_once(value, key.text, |d| &mut d.script),
             "colo-host" => self.set_once(value, key.text, |d| &mut d.colo_host),
@@ -301,6 +308,10 @@ impl Parser<'_> {
             self.error(whole, "this disk has no target, and it is not a cdrom")
                 .help("the target is the first of target,format,vdev or target=/path");
         }
+        if let Some(span) = self.virtio.filter(|_| IS_X86 && !self.failed) {
+            let message = "a virtio disk is found in the device tree, which an x86 guest does not have";
+            self.diagnostics.in_vain(span, message).help("without `specification=virtio' it is a PV disk");
+        }
         match self.grant_usage {
             Some(span) if self.disk.specification == DiskSpecification::Virtio => {
                 self.diagnostics.not_here(span, format!("`grant_usage' {}", keys::NEEDS_LATER));
@@ -379,7 +390,22 @@ mod tests {
         for (spec, refused) in [(format!("{virtio}1"), true), ("/x,raw,xvda,grant_usage=1".to_string(), false)] {
             let mut diagnostics = Diagnostics::for_creation(false);
             parse(&[Text::new(&spec, Span::new(0, spec.len()))], &mut diagnostics);
-            assert_eq!((diagnostics.has_errors(), diagnostics.iter().count()), (refused, 1), "{spec}");
+            let in_vain = usize::from(IS_X86 && refused);
+            assert_eq!((diagnostics.has_errors(), diagnostics.iter().count()), (refused, 1 + in_vain), "{spec}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn no_x86_guest_finds_a_virtio_disk() {
+        for (strict, spec, found) in [
+            (false, "/x,raw,xvda,specification=virtio", (1, false)),
+            (true, "/x,raw,xvda,specification=virtio", (1, true)),
+            (true, "/x,raw,xvda,specification=xen", (0, false)),
+        ] {
+            let mut diagnostics = Diagnostics::new(strict);
+            assert!(parse(&[Text::new(spec, Span::new(0, spec.len()))], &mut diagnostics).is_some());
+            assert_eq!((diagnostics.iter().count(), diagnostics.has_errors()), found, "{spec}");
         }
     }
 

@@ -34,12 +34,17 @@ pub struct Nic {
 /// The disks of a domain, in the order they were made (`libxl_device_disk_list`).
 pub fn disks(ctx: &Ctx, domid: DomId) -> Result<Vec<DiskInfo>> {
     let mut found = Vec::new();
-    for kind in [DeviceKind::Vbd, DeviceKind::VirtioDisk] {
-        for (devid, device) in of_kind(ctx, domid, kind)? {
-            let [state, evtch, rref] = numbers(ctx, &device, ["state", "event-channel", "ring-ref"])?;
-            found.push(DiskInfo { ends: device.ends(), devid: Some(devid), state, evtch, rref });
-        }
+    for (devid, device) in of_disks(ctx, domid)? {
+        let [state, evtch, rref] = numbers(ctx, &device, ["state", "event-channel", "ring-ref"])?;
+        found.push(DiskInfo { ends: device.ends(), devid: Some(devid), state, evtch, rref });
     }
+    Ok(found)
+}
+
+/// PV disks and virtio disks.
+fn of_disks(ctx: &Ctx, domid: DomId) -> Result<Vec<(u32, Device)>> {
+    let mut found = of_kind(ctx, domid, DeviceKind::Vbd)?;
+    found.extend(of_kind(ctx, domid, DeviceKind::VirtioDisk)?);
     Ok(found)
 }
 
@@ -62,7 +67,7 @@ pub fn nics(ctx: &Ctx, domid: DomId) -> Result<Vec<Nic>> {
 /// `Invalid` for what is no disk's name, `NotFound` if the domain has no such disk.
 pub fn find_disk(ctx: &Ctx, domid: DomId, vdev: &str) -> Result<Device> {
     let number = vdev::number(vdev).ok_or_else(|| Error::invalid(format!("\"{vdev}\" is no virtual disk")))?;
-    let found = of_kind(ctx, domid, DeviceKind::Vbd)?.into_iter().find(|(devid, _)| *devid == number);
+    let found = of_disks(ctx, domid)?.into_iter().find(|(devid, _)| *devid == number);
     found.map(|(_, device)| device).ok_or_else(|| missing(domid, "disk", vdev, "block-list"))
 }
 
