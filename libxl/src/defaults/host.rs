@@ -7,11 +7,8 @@ use libxc::host::HostCapabilities;
 
 use super::{FileKind, HostFacts};
 use crate::domain::info;
-use crate::host::cpupool;
+use crate::host::{cpupool, usb};
 use crate::{Ctx, Error, Result};
-
-/// Where Linux shows that its backend of PV USB controllers is loaded.
-const USBBACK: &str = "/sys/bus/usb/drivers/usbback";
 
 impl HostFacts for Ctx {
     fn capabilities(&self) -> Result<HostCapabilities> {
@@ -69,6 +66,6 @@ impl HostFacts for Ctx {
     }
 
     fn has_usbback(&self) -> bool {
-        std::path::Path::new(USBBACK).exists()
+        usb::usbback(usb::BUS.as_ref()).exists()
     }
 }

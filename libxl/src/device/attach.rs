@@ -184,7 +184,7 @@ impl<T: Clone> Entry<T> {
     }
 
     /// Undoes [`Entry::put`].
-    fn take_back(&self, config: &mut DomainConfig, earlier: Option<T>) {
+    pub(super) fn take_back(&self, config: &mut DomainConfig, earlier: Option<T>) {
         let list = (self.list)(config);
         match (list.iter().position(|other| (self.is_same)(other, &self.value)), earlier) {
             (Some(at), Some(earlier)) => list[at] = earlier,
@@ -256,7 +256,8 @@ fn refuse_existing(ctx: &Ctx, device: &Device) -> Result<()> {
     Err(Error::new(crate::ErrorKind::DeviceExists, format!("the domain has {device} already")))
 }
 
-fn noting(error: Error, undone: Result<()>) -> Error {
+/// An error, with that of taking back what was done until then.
+pub(super) fn noting(error: Error, undone: Result<()>) -> Error {
     match undone {
         Ok(()) => error,
         Err(e) => error.note(format!("taking it back: {e}")),

@@ -24,6 +24,7 @@ mod nic;
 mod p9;
 mod pvcalls;
 mod usb;
+mod usbback;
 mod vdispl;
 mod vfb;
 mod vkb;

@@ -1,15 +1,14 @@
 //! USB devices that come to a guest that runs, and go: their names come to stand at a port of a controller.
 
-use super::attach::Entry;
+use super::attach::{Entry, noting};
 use super::list::{find_usbctrl, usb_ports, usbctrls};
-use super::usb::{free_device, hostdev, lock_devices, port_path, takes_devices};
+use super::usb::{free_device, hostdev, lock_devices, plug, takes_devices, unplug};
 use super::{Device, Force, attach_usbctrl, remove};
 use crate::ctx::Ctx;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::host::usb;
 use crate::types::{DeviceUsbctrl, DeviceUsbdev, UsbHostdev};
 use crate::userdata::Userdata;
-use crate::xenstore::{Batch, Store, Xs};
 use libxc::DomId;
 use std::path::Path;
 
@@ -31,7 +30,7 @@ fn attach(ctx: &Ctx, domid: DomId, given: &DeviceUsbdev) -> Result<()> {
     plug_in(ctx, domid, &Userdata::of(ctx, domid)?, given, &name)
 }
 
-/// Stores the device and writes its name to its port, which nobody else takes while the stored configuration is locked.
+/// Stores the device and plugs it into its port, which nobody else takes while the stored configuration is locked.
 fn plug_in(ctx: &Ctx, domid: DomId, userdata: &Userdata, given: &DeviceUsbdev, name: &str) -> Result<()> {
     let _lock = userdata.lock(ctx)?;
     let (ctrl, port) = match (given.ctrl, given.port) {
@@ -46,9 +45,12 @@ fn plug_in(ctx: &Ctx, domid: DomId, userdata: &Userdata, given: &DeviceUsbdev, n
     let is_same = |a: &DeviceUsbdev, b: &DeviceUsbdev| (a.ctrl, a.port) == (b.ctrl, b.port);
     let entry = Entry { list: |config| &mut config.usbdevs, is_same, value };
     let mut config = userdata.config()?;
-    entry.put(&mut config);
+    let earlier = entry.put(&mut config);
     userdata.store_config(&config)?;
-    Ok(ctx.xs()?.write(&port_path(&ctrl, port), name)?)
+    plug(ctx, Path::new(usb::BUS), &ctrl, port, name).map_err(|e| {
+        entry.take_back(&mut config, earlier);
+        noting(e, userdata.store_config(&config))
+    })
 }
 
 /// The first free port of a controller that takes devices of the host.
@@ -92,16 +94,24 @@ fn free_port(ctx: &Ctx, ctrl: &Device, ports: i32) -> Result<Option<i32>> {
 /// Takes the device at a port from a domain (`libxl_device_usbdev_remove`).
 ///
 /// # Errors
-/// `NotFound` if there is none.
+/// `NotFound` if there is none; whatever Linux says against taking it from its backend or giving it back to its driver.
 pub fn detach_usbdev(ctx: &Ctx, domid: DomId, ctrl: u32, port: i32) -> Result<()> {
+    let _devices = lock_devices(ctx)?;
+    detach(ctx, domid, ctrl, port)
+}
+
+fn detach(ctx: &Ctx, domid: DomId, ctrl: u32, port: i32) -> Result<()> {
     let (device, kind, _) = find_usbctrl(ctx, domid, ctrl)?;
     takes_devices(kind, device.backend_domid.0.into())?;
-    if !usb_ports(ctx, &device)?.iter().any(|(plugged, _)| *plugged == port) {
-        let what =
-            format!("port {port} of USB controller {ctrl} has no device (xl usb-list {domid} shows what there is)");
-        return Err(Error::new(ErrorKind::NotFound, what));
+    match usb_ports(ctx, &device)?.into_iter().find(|(plugged, _)| *plugged == port) {
+        Some((_, name)) => unplug(ctx, Path::new(usb::BUS), &device, port, &name)
+            .with_context(|| format!("detaching USB device {name} from domain {domid}")),
+        None => {
+            let what =
+                format!("port {port} of USB controller {ctrl} has no device (xl usb-list {domid} shows what there is)");
+            Err(Error::new(ErrorKind::NotFound, what))
+        }
     }
-    Ok(ctx.xs()?.write(&port_path(&device, port), "")?)
 }
 
 /// Takes a controller from a domain, with all that is plugged in (`libxl_device_usbctrl_remove`).
@@ -110,11 +120,6 @@ pub fn detach_usbdev(ctx: &Ctx, domid: DomId, ctrl: u32, port: i32) -> Result<()
 /// As [`remove`].
 pub fn detach_usbctrl(ctx: &Ctx, domid: DomId, number: u32) -> Result<()> {
     let (ctrl, ..) = find_usbctrl(ctx, domid, number)?;
-    let mut batch = Batch::new();
-    for (port, _) in usb_ports(ctx, &ctrl)? {
-        batch.write(&port_path(&ctrl, port), "");
-    }
-    ctx.xs()?.run(batch)?;
     remove(ctx, &[ctrl], Force::AfterTimeout)
 }
 
@@ -196,14 +201,10 @@ mod tests {
     #[test]
     fn a_device_goes_from_its_port() {
         let (fake, ctx) = guest();
-        detach_usbdev(&ctx, GUEST, 0, 2).unwrap();
+        detach(&ctx, GUEST, 0, 2).unwrap();
         assert_eq!(fake.get("/local/domain/0/backend/qusb/1/0/port/2").as_deref(), Some(&b""[..]));
         for (ctrl, port) in [(0, 2), (1, 2), (1, 9), (2, 1)] {
-            assert_eq!(
-                detach_usbdev(&ctx, GUEST, ctrl, port).unwrap_err().kind(),
-                ErrorKind::NotFound,
-                "{ctrl} {port}"
-            );
+            assert_eq!(detach(&ctx, GUEST, ctrl, port).unwrap_err().kind(), ErrorKind::NotFound, "{ctrl} {port}");
         }
     }
 

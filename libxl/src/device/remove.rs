@@ -2,7 +2,7 @@
 
 use super::hotplug::{Action, Scripts};
 use super::operation::{self, Operation, Progress};
-use super::{Device, DeviceKind, TOOLSTACK, XenbusState, remove_all};
+use super::{Device, DeviceKind, TOOLSTACK, XenbusState, remove_all, usb};
 use crate::ctx::Ctx;
 use crate::dm;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
@@ -32,8 +32,14 @@ pub enum Force {
 ///
 /// # Errors
 /// `TimedOut` if a guest does not let go of its device, or a driver domain does not disconnect it; the nodes
-/// stay then. With force there is no such error.
+/// stay then, as where a USB controller keeps what is plugged in. With force there is no such error.
 pub fn remove(ctx: &Ctx, devices: &[Device], force: Force) -> Result<()> {
+    for ctrl in devices.iter().filter(|device| device.kind == DeviceKind::Vusb && device.backend_domid == TOOLSTACK) {
+        match usb::unplug_all(ctx, ctrl) {
+            Err(e) if force == Force::Always => tracing::warn!("{ctrl} of domain {}: {e}", ctrl.domid),
+            done => done.with_context(|| ctrl.to_string())?,
+        }
+    }
     let removing: Result<Vec<_>> = devices.iter().map(|device| Remove::start(ctx, *device, force)).collect();
     operation::run(ctx, removing?)
 }

@@ -1,17 +1,18 @@
 //! PV USB (`xen/include/public/io/usbif.h`): controllers, and the host's devices at their ports.
 //!
 //! A controller is a device like others. What is plugged into it stands in its backend's directory: `port/N` has the name
-//! of a USB device of the host, or nothing.
+//! of a USB device of the host, or nothing. QEMU takes such a device for itself; the kernel's backend has to be given it.
 
+use super::attach::noting;
 use super::list::{usb_ports, usbctrls};
-use super::{Device, DeviceKind, Nodes, backend_domid, devid, lock_on_host};
+use super::{Device, DeviceKind, Nodes, backend_domid, devid, lock_on_host, usbback};
 use crate::ctx::Ctx;
 use crate::defaults::HostFacts;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::host::usb;
 use crate::lock::LockFile;
 use crate::types::{DeviceUsbctrl, DeviceUsbdev, DomainConfig, DomainType, UsbDevice, UsbHostdev, UsbctrlType};
-use crate::xenstore::{Batch, Store};
+use crate::xenstore::{Store, Xs};
 use libxc::DomId;
 use std::path::Path;
 
@@ -95,9 +96,10 @@ pub(super) fn takes_devices(kind: UsbctrlType, backend_domid: u32) -> Result<()>
         _ if backend_domid != 0 => {
             Err(Error::invalid("its controller is served by another domain, which has its own devices"))
         }
-        UsbctrlType::Qusb => Ok(()),
+        UsbctrlType::Pv | UsbctrlType::Qusb => Ok(()),
         kind => {
-            let what = format!("devices on a controller of type={kind} are not supported yet; use type=qusb");
+            let what =
+                format!("devices on a controller of type={kind} are not supported yet; use type=pv or type=qusb");
             Err(Error::new(ErrorKind::NotImplemented, what))
         }
     }
@@ -130,14 +132,62 @@ pub(crate) fn plug_all(ctx: &Ctx, config: &DomainConfig, domid: DomId) -> Result
         return Ok(());
     }
     let _lock = lock_devices(ctx)?;
-    let mut batch = Batch::new();
-    for device in &config.usbdevs {
+    for (i, device) in config.usbdevs.iter().enumerate() {
         let ctrl = config.usbctrls.iter().find(|ctrl| ctrl.devid == device.ctrl);
         let Some(ctrl) = ctrl else { continue };
         let name = free_device(ctx, Path::new(usb::DEVICES), &hostdev(device))?;
-        batch.write(&port_path(&usbctrl(domid, ctrl)?.device, device.port), name);
+        let plugged = plug(ctx, Path::new(usb::BUS), &usbctrl(domid, ctrl)?.device, device.port, &name);
+        plugged.with_context(|| format!("usbdev {i} (usbdev=)"))?;
     }
-    Ok(ctx.xs()?.run(batch)?)
+    Ok(())
+}
+
+/// Plugs a device of the host into a port. `bus` is [`usb::BUS`].
+///
+/// # Errors
+/// That Linux does not give it to the backend; the port is empty then.
+pub(super) fn plug(ctx: &Ctx, bus: &Path, ctrl: &Device, port: i32, name: &str) -> Result<()> {
+    let path = port_path(ctrl, port);
+    ctx.xs()?.write(&path, name)?;
+    if ctrl.backend_kind != DeviceKind::Vusb {
+        return Ok(());
+    }
+    usbback::give(ctx, bus, name).map_err(|e| noting(e, ctx.xs().and_then(|xs| Ok(xs.write(&path, "")?))))
+}
+
+/// Takes the device of this name from a port. The backend loses it before the port is empty: if it does not let go, the
+/// device is still listed, and that can be tried again.
+///
+/// # Errors
+/// That Linux does not take it from the backend, or, when the port is empty, that its own driver does not take it.
+pub(super) fn unplug(ctx: &Ctx, bus: &Path, ctrl: &Device, port: i32, name: &str) -> Result<()> {
+    let is_given = ctrl.backend_kind == DeviceKind::Vusb;
+    if is_given {
+        usbback::take(ctx, bus, name)?;
+    }
+    ctx.xs()?.write(&port_path(ctrl, port), "")?;
+    if is_given {
+        usbback::give_back(ctx, bus, name)?;
+    }
+    Ok(())
+}
+
+/// Takes all that is plugged in from a controller of this host, which is going to be removed.
+///
+/// # Errors
+/// The first of [`unplug`]; the others are tried all the same.
+pub(super) fn unplug_all(ctx: &Ctx, ctrl: &Device) -> Result<()> {
+    let plugged = usb_ports(ctx, ctrl)?;
+    if plugged.is_empty() {
+        return Ok(());
+    }
+    let _lock = lock_devices(ctx)?;
+    let mut first = Ok(());
+    for (port, name) in plugged {
+        let unplugged = unplug(ctx, Path::new(usb::BUS), ctrl, port, &name);
+        first = first.and(unplugged.with_context(|| format!("USB device {name}")));
+    }
+    first
 }
 
 /// The device of the host that a configuration means.
@@ -149,7 +199,7 @@ pub(super) fn hostdev(device: &DeviceUsbdev) -> UsbHostdev {
 }
 
 /// Where it stands what is plugged into a port.
-pub(super) fn port_path(ctrl: &Device, port: i32) -> String {
+fn port_path(ctrl: &Device, port: i32) -> String {
     format!("{}/port/{port}", ctrl.backend_path())
 }
 
@@ -218,7 +268,7 @@ mod tests {
         };
         assert!(error(UsbctrlType::Qusb, device(1, 1)).contains("no such controller"));
         assert!(error(UsbctrlType::Qusb, device(0, 3)).contains("ports 1 to 2, not 3"));
-        assert!(error(UsbctrlType::Pv, device(0, 1)).contains("type=pv are not supported yet"));
+        assert!(error(UsbctrlType::Devicemodel, device(0, 1)).contains("type=devicemodel are not supported yet"));
         assert!(error(UsbctrlType::Qusb, device(0, 1)).contains("no USB device hostbus=0"));
         let emulated = check_usbctrl(&ctrl(UsbctrlType::Devicemodel), DomainType::Pv, &ctx).unwrap_err();
         assert!(emulated.to_string().contains("no emulated controllers"), "{emulated}");

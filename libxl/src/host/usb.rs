@@ -3,12 +3,19 @@
 use crate::error::{Error, Result};
 use crate::types::UsbHostdev;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Where they are.
+/// Where Linux shows them, and their drivers.
+pub(crate) const BUS: &str = "/sys/bus/usb";
+/// Where the devices are.
 pub(crate) const DEVICES: &str = "/sys/bus/usb/devices";
 /// The class of hubs, `bDeviceClass`.
 const HUB: &str = "09";
+
+/// The directory of the kernel's backend driver of PV USB on this bus; there is none where it is not loaded.
+pub(crate) fn usbback(bus: &Path) -> PathBuf {
+    bus.join("drivers/usbback")
+}
 
 /// The name (`3-1.2`) of the device at this address, which a guest may have.
 ///

@@ -14,7 +14,7 @@ use crate::setup::Dom0;
 use crate::workspace::{self, Workspace};
 
 /// Modules that dom0's disk carries: Xen's own, devices for guests, file systems, what the hotplug scripts load.
-const DOM0_MODULES: [&str; 48] = [
+const DOM0_MODULES: [&str; 49] = [
     "xen-privcmd",
     "xenfs",
     "xen-evtchn",
@@ -48,6 +48,7 @@ const DOM0_MODULES: [&str; 48] = [
     "act_police",
     "cls_u32",
     "usb-storage",
+    "usbsevseg",
     "xhci-pci",
     "ehci-pci",
     "iptable_nat",

@@ -187,6 +187,12 @@ fn machine_arguments(profile: &Profile, accelerator: Accelerator, image: &Image)
     }
     if profile.usb {
         add(&["-device", "qemu-xhci", "-device", "usb-mouse"]);
+        add(&[
+            "-blockdev",
+            "null-co,node-name=stick,size=1048576,read-zeroes=on",
+            "-device",
+            "usb-storage,drive=stick",
+        ]);
     }
     if profile.numa_nodes > 1 {
         for node in 0..profile.numa_nodes {

@@ -23,7 +23,7 @@ pub(crate) struct Profile {
     pub iommu: bool,
     /// An e1000e behind a PCIe root port (needs `iommu`): a device to pass through.
     pub extra_nic: bool,
-    /// A USB mouse, which can be given to a guest.
+    /// A USB mouse and a USB stick, which can be given to a guest.
     pub usb: bool,
     /// A second host of the same shape, and a network between the two (tests/lab/share/two-hosts.sh).
     pub second_host: bool,
