@@ -189,7 +189,7 @@ fn without_name<'a>(line: &'a str, program: &str) -> &'a str {
 }
 
 /// Whether nobody has the other end of a pipe any more; `sign` is how poll(2) tells that of this end.
-fn is_other_end_gone(pipe: BorrowedFd<'_>, sign: PollFlags) -> bool {
+pub(crate) fn is_other_end_gone(pipe: BorrowedFd<'_>, sign: PollFlags) -> bool {
     let mut fds = [PollFd::new(pipe, PollFlags::empty())];
     poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|found| found.intersects(sign))
 }

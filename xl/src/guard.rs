@@ -1,9 +1,9 @@
 //! What sees to it that an xl which is killed while a guest is saved, moved or restored leaves nothing half done: a process
 //! beside it, which hears over a pipe how far it is.
 //!
-//! A pipe that ends without the last word says that the other is dead. A guest that goes into a stream goes on then. A domain
-//! that comes out of one is removed, unless it runs; and if that was the copy of a migration, the sender is told which of the
-//! two it was (docs/migration.md).
+//! A pipe that ends without the last word says that the other is dead. A guest that goes into a stream goes on then, or
+//! is paused if a copy of it runs. A domain that comes out of one is removed, unless it runs; and if that was the copy of a
+//! migration, the sender is told which of the two it was (docs/migration.md).
 
 use crate::cli::Globals;
 use crate::daemon;
@@ -14,14 +14,16 @@ use crate::session::Session;
 use libxc::DomId;
 use libxc::domain::DomainFlags;
 use libxl::Ctx;
+use libxl::domain::remus::yield_to_copy;
 use libxl::domain::suspend::Hold;
 use libxl::domain::{self, info};
 use libxl::error::ResultExt;
 use nix::sys::signal::{SigSet, Signal};
 use std::ffi::OsString;
 use std::io::{self, BufRead, PipeWriter, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The first argument of a run of the program that is a guard. No command can have this name.
 const MARK: &str = "--guard";
@@ -31,6 +33,7 @@ const READY: &str = "ready";
 const OURS: &str = "ours";
 const HELD: &str = "held";
 const GIVEN: &str = "given";
+const COPIED: &str = "copied";
 const DONE: &str = "done";
 
 /// The guard, as whoever is guarded sees it. It has nothing more to do once this is dropped.
@@ -67,6 +70,11 @@ impl Guard {
     /// From here on the other host decides where the guest is.
     pub(crate) fn given(&self) {
         self.say(GIVEN);
+    }
+
+    /// From here on a copy of the guest runs if this process ends.
+    pub(crate) fn copied(&self) {
+        self.say(COPIED);
     }
 
     /// There is a domain now.
@@ -116,16 +124,22 @@ pub(crate) fn run() -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let ends = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     ends.thread_block().map_err(libxl::Error::from)?;
-    let orphan = Orphan::heard(io::stdin().lock());
+    let guarded = parent_id();
+    let Some(orphan) = Orphan::heard(io::stdin().lock()) else { return Ok(()) };
+    wait_for_end_of(guarded);
     let ctx = Session::new(Globals::default()).ctx;
     match orphan {
-        None => Ok(()),
-        Some(Orphan::Held(domid)) => {
-            Hold::recover(&ctx, domid)?;
-            say(format_args!("whoever saved or moved domain {domid} was killed: the guest runs on"));
+        Orphan::Held(domid) => {
+            let fate = if Hold::recover(&ctx, domid)? { "the guest runs on" } else { "the guest has shut down" };
+            say(format_args!("whoever saved or moved domain {domid} was killed: {fate}"));
             Ok(())
         }
-        Some(Orphan::Copy { domid, sender_waits }) => {
+        Orphan::Copied(domid) => {
+            yield_to_copy(&ctx, domid)?;
+            say(format_args!("xl remus was killed: domain {domid} is paused, as its copy runs now"));
+            Ok(())
+        }
+        Orphan::Copy { domid, sender_waits } => {
             let runs = !remove_unless_it_runs(&ctx, domid)?;
             let fate = if runs { "the domain runs on" } else { "the domain is removed" };
             say(format_args!("whoever made domain {domid} was killed: {fate}"));
@@ -137,12 +151,22 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
 }
 
+/// Waits until the process that was this one's parent is no more, and with it its locks: the kernel closes its files before.
+fn wait_for_end_of(parent: u32) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while parent_id() == parent && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// What the dead process has left half done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Orphan {
     /// A guest that was going into a stream.
     Held(DomId),
-    /// A domain that was coming out of one.
+    /// A guest of which there is a copy that runs as soon as its sender is gone.
+    Copied(DomId),
+    /// A domain that was coming out of a stream.
     Copy {
         domid: DomId,
         /// Whether a sender wants to know what has become of it.
@@ -161,6 +185,7 @@ impl Orphan {
             let domid = domid.parse().ok().map(DomId);
             match (word, orphan) {
                 (HELD, _) => orphan = domid.map(Orphan::Held),
+                (COPIED, Some(Orphan::Held(domid))) => orphan = Some(Orphan::Copied(domid)),
                 (MADE, _) => orphan = domid.map(|domid| Orphan::Copy { domid, sender_waits: false }),
                 (READY, Some(Orphan::Copy { domid, .. })) => orphan = Some(Orphan::Copy { domid, sender_waits: true }),
                 (GIVEN | OURS | DONE, _) => orphan = None,
@@ -194,6 +219,9 @@ mod tests {
         assert_eq!(heard("held 7\n"), Some(Orphan::Held(DomId(7))));
         assert_eq!(heard("held 7\nready\n"), Some(Orphan::Held(DomId(7))));
         assert_eq!(heard("held 7\ngiven\n"), None);
+        assert_eq!(heard("held 7\ncopied\n"), Some(Orphan::Copied(DomId(7))));
+        assert_eq!(heard("held 7\ncopied\ndone\n"), None);
+        assert_eq!(heard("copied\n"), None, "it was paused or suspended before");
         assert_eq!(heard("held 7\ndone\n"), None);
     }
 

@@ -52,6 +52,11 @@ impl Pending {
         self.file.set_permissions(earlier.permissions())
     }
 
+    /// Whether it has no reader before it is whole: it is neither a pipe nor a device.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// The open file.
     pub(crate) fn as_file(&self) -> &File {
         &self.file

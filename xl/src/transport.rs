@@ -4,6 +4,8 @@ use crate::failure::Failure;
 use crate::handover::Line;
 use crate::output::say;
 use libxl::Ctx;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,6 +32,13 @@ impl Transport {
             (Some(from), Some(to)) => Ok(Line::new(ctx, OwnedFd::from(from).into(), OwnedFd::from(to).into())),
             _ => Err(Failure::new(1, "the transport has no pipes")),
         }
+    }
+
+    /// Ends it: it may still ask for a password.
+    pub(crate) fn stop(&mut self) {
+        // It has not been waited for, so that the number is its own.
+        let _ = signal::kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        self.end();
     }
 
     /// Waits for its end, but not for ever: the guest's place is decided.

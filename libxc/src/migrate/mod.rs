@@ -54,6 +54,12 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether a stream ends where it must not: its writer is gone.
+    fn is_end_of_stream(&self) -> bool {
+        use io::ErrorKind::{ConnectionReset, UnexpectedEof};
+        matches!(self, Error::Io { error, .. } if matches!(error.kind(), UnexpectedEof | ConnectionReset))
+    }
+
     /// The errno that fits best, for callers that can only carry one.
     pub fn errno(&self) -> i32 {
         match self {

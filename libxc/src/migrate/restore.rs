@@ -153,10 +153,12 @@ impl Restore<'_> {
                 false => self.record()?,
                 true => match self.put_by() {
                     Ok(kind) => kind,
-                    Err(e) => {
+                    Err(e) if e.is_end_of_stream() => {
                         self.control.warn(&format!("the guest goes on from its last checkpoint: {e}"));
                         return Ok(());
                     }
+                    // The sender lives: its guest is not to run twice.
+                    Err(e) => return Err(e),
                 },
             };
             match kind {

@@ -284,6 +284,7 @@ impl<'a> Save<'a> {
             self.record(RecordType::Verify, &[])?;
             copied.memory.tell_absent(false);
             copied.memory.send(&self.guest, 0..pages, pages, "Frames verify", self.control)?;
+            copied.memory.tell_absent(true);
         }
         Ok(copied)
     }

@@ -94,12 +94,14 @@ fn taking(interfaces: &[Interface]) -> Vec<Step> {
     given.filter_map(unbind).collect()
 }
 
-/// `drivers` are those that the interfaces had, if any.
+/// `drivers` are those that the interfaces had, if any. One that has a driver now is left to it: another device may have come in
+/// the place of the one that was given away.
 fn giving_back(interfaces: &[Interface], drivers: Vec<Option<String>>) -> Vec<Step> {
     let bind = |(interface, driver): (&Interface, Option<String>)| {
         Some(Step::Bind { interface: interface.name.clone(), driver: driver?.into() })
     };
-    interfaces.iter().zip(drivers).filter_map(bind).collect()
+    let free = interfaces.iter().zip(drivers).filter(|(interface, _)| interface.driver.is_none());
+    free.filter_map(bind).collect()
 }
 
 impl Step {
@@ -220,7 +222,9 @@ mod tests {
         assert_eq!(told(&steps), expected);
         assert!(taking(&found).is_empty(), "usbback has none of them");
         let drivers = vec![Some("/d/usbhid".into()), Some("/d/audio".into()), None];
-        assert_eq!(told(&giving_back(&found, drivers)), ["1-2.3:1.0>usbhid", "1-2.3:1.1>audio"]);
+        assert!(giving_back(&found, drivers.clone()).is_empty(), "they have drivers");
+        let free: Vec<_> = found.into_iter().map(|interface| Interface { driver: None, ..interface }).collect();
+        assert_eq!(told(&giving_back(&free, drivers)), ["1-2.3:1.0>usbhid", "1-2.3:1.1>audio"]);
     }
 
     #[test]
@@ -252,6 +256,7 @@ mod tests {
         symlink(bus.path().join("drivers/usbback"), &link).unwrap();
         symlink("/", bus.path().join("drivers/usbback/1-2.3:1.0")).unwrap();
         take(&ctx, bus.path(), "1-2.3").unwrap();
+        fs::remove_file(&link).unwrap();
         assert_eq!(written(&bus, "usbback/unbind"), "1-2.3:1.0");
         assert_eq!(written(&bus, "usbhid/bind"), "", "not before it is unplugged");
         give_back(&ctx, bus.path(), "1-2.3").unwrap();

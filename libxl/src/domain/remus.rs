@@ -3,12 +3,14 @@
 
 use super::save::{self, Checkpoints, Options};
 use super::suspend::Hold;
-use super::{configuration, info};
+use super::{configuration, control, info};
 use crate::Ctx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Deadline;
+use crate::stream_filter::is_other_end_gone;
 use crate::types::DomainConfig;
 use libxc::DomId;
+use nix::poll::PollFlags;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -57,30 +59,37 @@ fn check_devices(config: &DomainConfig, remus: &Remus) -> Result<()> {
 
 /// Copies the guest, and then, time and again, what has changed of it. Returns when that cannot go on.
 ///
-/// The guest runs on then, in the place that it never left. But one who reads the stream takes its end for the end of the guest,
-/// and lets the copy run: where it ends because a signal came (`Aborted`), and there is a copy, the guest is suspended, so that
-/// not both run.
+/// If the reader is gone the guest runs on, in the place that it never left. One who is there takes the stream's end for the end
+/// of the guest, and lets the copy run as soon as there is one, which `copied` tells: the guest is paused then, so that not
+/// both run.
 pub fn replicate(
     ctx: &Ctx,
     hold: &Hold,
     out: BorrowedFd<'_>,
     remus: &Remus,
+    copied: &mut dyn FnMut(),
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Error {
     let options = Options { live: true, ..Options::default() };
-    let mut checkpoints = Checkpoints { interval: remus.interval, written: 0 };
+    let mut checkpoints = Checkpoints { interval: remus.interval, written: 0, first: copied };
     let ended = save::stream(ctx, hold, out, options, Some(&mut checkpoints), Deadline::NEVER, progress);
     let error = ended.err().unwrap_or_else(|| Error::fail("the save helper has ended"));
-    if error.kind() != ErrorKind::Aborted || checkpoints.written == 0 || remus.blackhole {
+    let copy_runs = checkpoints.written > 0 && !remus.blackhole && !is_other_end_gone(out, PollFlags::POLLERR);
+    if !copy_runs {
         return hold.fail(ctx, error);
     }
-    match ctx.undisturbed(|| hold.suspend(ctx, Deadline::NEVER)) {
-        Ok(()) => error.note(
-            "the guest is suspended here: the other host lets its copy go on from the last checkpoint; look there, then xl \
-             destroy this one, or xl resume it",
+    match yield_to_copy(ctx, hold.domid()) {
+        Ok(()) => hold.fail(ctx, error).note(
+            "the guest is paused here: the other host lets its copy go on from the last checkpoint; look there, then xl \
+             destroy this one, or xl unpause it",
         ),
-        Err(e) => error.note(format!("the guest could not be suspended here, and its copy may run too: {e}")),
+        Err(e) => error.note(format!("its copy runs now: {e}")),
     }
+}
+
+/// Stops the guest at once, without asking it: its copy is about to run.
+pub fn yield_to_copy(ctx: &Ctx, domid: DomId) -> Result<()> {
+    control::pause(ctx, domid)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::create::{self, Options};
 use super::platform::{self, Channels};
 use crate::Ctx;
 use crate::dm::hvm::Received;
-use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::error::{Error, Result, ResultExt};
 use crate::event::{Deadline, Patient};
 use crate::save_helper::{self, Checkpoint, Questions, Rings, no_checkpoints};
 use crate::stream::{Form, RecordHeader, RecordType, StreamHeader};
@@ -12,8 +12,9 @@ use crate::stream_filter::Decoder;
 use crate::types::{DomainConfig, DomainType};
 use libxc::DomId;
 use libxc::build::Built;
+use std::cell::Cell;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The questions that the save helper may ask, a bit for the number of each message, and the one more in a stream with
@@ -113,7 +114,8 @@ impl<'a> Incoming<'a> {
     }
 
     fn records(&mut self, ctx: &Ctx, config: &DomainConfig, domid: DomId, channels: &Channels) -> Result<Arrived> {
-        let records = Records { ctx, from: &self.from, domid, hvm: config.c_info.type_ == DomainType::Hvm };
+        let hvm = config.c_info.type_ == DomainType::Hvm;
+        let records = Records { ctx, from: &self.from, domid, hvm, ended: Cell::new(false) };
         let device_model = records.device_model(Received::default(), RecordType::LibxcContext)?;
         let checkpoint = self.checkpoints.then(Received::default);
         let mut questions = Restoring { records, config, checkpoint, progress: self.progress };
@@ -123,11 +125,11 @@ impl<'a> Incoming<'a> {
         let Rings { store, console } = rings.ok_or_else(|| Error::fail("the save helper told of no rings"))?;
         let device_model = match questions.checkpoint {
             Some(of_last_checkpoint) => of_last_checkpoint,
-            None => records.device_model(device_model, RecordType::End)?,
+            None => questions.records.device_model(device_model, RecordType::End)?,
         };
         Ok(Arrived {
             built: Built { store_frame: store, console_frame: console },
-            device_model: records.hvm.then_some(device_model),
+            device_model: hvm.then_some(device_model),
         })
     }
 
@@ -141,23 +143,38 @@ impl<'a> Incoming<'a> {
 }
 
 /// libxl's records, as they come out of a stream.
-#[derive(Clone, Copy)]
 struct Records<'a> {
     ctx: &'a Ctx,
     from: &'a File,
     domid: DomId,
     hvm: bool,
+    /// Whether the stream has come to its end while more was to be read.
+    ended: Cell<bool>,
+}
+
+impl Read for &Records<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = Patient::new(self.ctx, self.from, Deadline::NEVER).read(into);
+        let ended = match &read {
+            Ok(length) => *length == 0 && !into.is_empty(),
+            Err(e) => e.kind() == io::ErrorKind::ConnectionReset,
+        };
+        self.ended.set(ended);
+        read
+    }
 }
 
 impl Records<'_> {
     /// Adds the device model's records, up to one of this kind. Only HVM guests have any.
     fn device_model(&self, mut received: Received, end: RecordType) -> Result<Received> {
         loop {
-            let header = RecordHeader::decode(&read(self.ctx, self.from)?)?;
+            let mut header = [0; RecordHeader::SIZE];
+            let mut from = self;
+            from.read_exact(&mut header).context("the stream")?;
+            let header = RecordHeader::decode(&header)?;
             match header.kind {
                 kind if kind == end => return Ok(received),
                 RecordType::EmulatorXenstoreData | RecordType::EmulatorContext if self.hvm => {
-                    let mut from = Patient::new(self.ctx, self.from, Deadline::NEVER);
                     received.take(self.ctx, self.domid, header, &mut from).context(header.kind.name())?;
                 }
                 found => {
@@ -173,7 +190,7 @@ impl Records<'_> {
 fn read<const N: usize>(ctx: &Ctx, from: &File) -> Result<[u8; N]> {
     let mut bytes = [0; N];
     Patient::new(ctx, from, Deadline::NEVER).read_exact(&mut bytes).map_err(|e| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => Error::fail("the stream ends too early"),
+        io::ErrorKind::UnexpectedEof => Error::fail("the stream ends too early"),
         _ => Error::from(e),
     })?;
     Ok(bytes)
@@ -223,14 +240,16 @@ impl Questions for Restoring<'_> {
     fn checkpoint(&mut self) -> Result<Checkpoint> {
         let last = self.checkpoint.as_mut().ok_or_else(no_checkpoints)?;
         match self.records.device_model(Received::default(), RecordType::CheckpointEnd) {
-            Ok(received) => *last = received,
-            Err(e) if e.kind() == ErrorKind::Aborted => return Err(e),
-            Err(e) => {
-                tracing::warn!("the stream breaks off: {e}");
-                return Ok(Checkpoint::Lost);
+            Ok(received) => {
+                *last = received;
+                Ok(Checkpoint::Whole)
             }
+            Err(e) if self.records.ended.get() => {
+                tracing::warn!("{e}");
+                Ok(Checkpoint::Lost)
+            }
+            Err(e) => Err(e),
         }
-        Ok(Checkpoint::Whole)
     }
 
     fn progress(&mut self, what: &str, done: u64, total: u64) {
@@ -276,7 +295,7 @@ mod tests {
     }
 
     fn records<'a>(ctx: &'a Ctx, from: &'a File, hvm: bool) -> Records<'a> {
-        Records { ctx, from, domid: DomId(3), hvm }
+        Records { ctx, from, domid: DomId(3), hvm, ended: Cell::new(false) }
     }
 
     #[test]
@@ -302,14 +321,14 @@ mod tests {
         assert!(refused(&[3, 0, 0, 0, 0, 0, 0, 0], false).contains("EMULATOR_CONTEXT where a PV or PVH guest has END"));
         assert!(refused(&[4, 0, 0, 0, 0, 0, 0, 0], true).contains("CHECKPOINT_END where an HVM guest has END"));
         assert_eq!(refused(&[2, 0, 0, 0, 9, 0, 0, 0, 2, 0], true), "EMULATOR_XENSTORE_DATA: it ends too early");
-        assert_eq!(refused(&[0, 0, 0], true), "the stream ends too early");
+        assert_eq!(refused(&[0, 0, 0], true), "the stream: it ends too early");
     }
 
     #[test]
     fn a_checkpoint_that_breaks_off_leaves_the_one_before() {
         let (config, ctx) = (DomainConfig::default(), ctx());
         let whole = [4, 0, 0, 0, 0, 0, 0, 0];
-        let stream = file(&[&whole[..], &whole[..5]].concat());
+        let stream = file(&[&whole[..], &[0; 8], &whole[..5]].concat());
         let mut progress = |_: &str, _, _| {};
         let mut restoring = Restoring {
             records: records(&ctx, &stream, false),
@@ -317,8 +336,9 @@ mod tests {
             checkpoint: Some(Received::default()),
             progress: &mut progress,
         };
-        let found = [(); 3].map(|()| restoring.checkpoint().unwrap());
-        assert_eq!(found, [Checkpoint::Whole, Checkpoint::Lost, Checkpoint::Lost]);
+        let found = [(); 4].map(|()| restoring.checkpoint().ok());
+        let lost = Some(Checkpoint::Lost);
+        assert_eq!(found, [Some(Checkpoint::Whole), None, lost, lost], "a record out of place is no loss");
         restoring.checkpoint = None;
         assert!(restoring.checkpoint().is_err(), "a stream without checkpoints");
     }

@@ -94,11 +94,13 @@ fn compressed(
 }
 
 /// What a stream with checkpoints goes by, and how far it is.
-pub(super) struct Checkpoints {
+pub(super) struct Checkpoints<'a> {
     /// How long the guest runs between two.
     pub interval: Duration,
-    /// How many were written.
+    /// How many were written, or begun to be.
     pub written: u64,
+    /// Told just before the first is whole.
+    pub first: &'a mut dyn FnMut(),
 }
 
 /// Writes the stream. One with checkpoints has no other end than an error.
@@ -107,7 +109,7 @@ pub(super) fn stream(
     hold: &Hold,
     out: BorrowedFd<'_>,
     options: Options,
-    checkpoints: Option<&mut Checkpoints>,
+    checkpoints: Option<&mut Checkpoints<'_>>,
     deadline: Deadline,
     progress: &mut dyn FnMut(&str, u64, u64),
 ) -> Result<()> {
@@ -148,13 +150,13 @@ fn record(kind: RecordType) -> [u8; RecordHeader::SIZE] {
     RecordHeader { kind, length: 0 }.encode()
 }
 
-struct Saving<'a> {
+struct Saving<'a, 'b> {
     ctx: &'a Ctx,
     hold: &'a Hold,
     hvm: bool,
     /// Whether it will not go on here.
     leaves: bool,
-    checkpoints: Option<&'a mut Checkpoints>,
+    checkpoints: Option<&'a mut Checkpoints<'b>>,
     deadline: Deadline,
     /// The stream, for libxl's own records.
     to: Patient<'a>,
@@ -163,7 +165,7 @@ struct Saving<'a> {
     progress: &'a mut dyn FnMut(&str, u64, u64),
 }
 
-impl Saving<'_> {
+impl Saving<'_, '_> {
     /// What comes behind libxc's part of the stream, up to the record that ends it.
     fn libxls_records(&mut self, end: RecordType) -> Result<()> {
         if let Some(state) = self.device_model.take() {
@@ -173,7 +175,7 @@ impl Saving<'_> {
     }
 }
 
-impl Questions for Saving<'_> {
+impl Questions for Saving<'_, '_> {
     fn suspend(&mut self) -> Result<()> {
         self.hold.suspend(self.ctx, self.deadline)?;
         if self.hvm {
@@ -199,10 +201,14 @@ impl Questions for Saving<'_> {
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint> {
-        self.libxls_records(RecordType::CheckpointEnd)?;
         let checkpoints = self.checkpoints.as_mut().ok_or_else(no_checkpoints)?;
+        if checkpoints.written == 0 {
+            (checkpoints.first)();
+        }
         checkpoints.written += 1;
-        event::wait(self.ctx, &[], Deadline::after(checkpoints.interval))?;
+        let interval = checkpoints.interval;
+        self.libxls_records(RecordType::CheckpointEnd)?;
+        event::wait(self.ctx, &[], Deadline::after(interval))?;
         Ok(Checkpoint::Whole)
     }
 

@@ -19,9 +19,6 @@ use std::time::Duration;
 
 /// How long a guest may take to notice the request, and then again to suspend.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a process that is killed may have its locks, and how often to look.
-const RELEASE: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Within this time a guest suspends that has taken notice of the request, on any but the slowest host.
 const SUSPENDS: Duration = Duration::from_secs(5);
 /// What is written to `control/shutdown` (docs/misc/xenstore-paths.pandoc).
@@ -47,23 +44,25 @@ impl Hold {
         Ok(Hold { domid, was_suspended: is_suspended(ctx, domid)?, _lock })
     }
 
-    /// Lets a guest go on whose last holder is dead: it was asked to suspend itself, is about to, or has.
+    /// Lets a guest go on whose last holder is dead: it was asked to suspend itself, is about to, or has. Whether it runs now;
+    /// otherwise it has shut down.
     ///
     /// # Errors
     /// `LockFail` if yet another process has it by now, which decides then.
-    pub fn recover(ctx: &Ctx, domid: DomId) -> Result<()> {
-        // A process that is being killed has its locks until the kernel is through with it.
-        let until = Deadline::after(RELEASE);
-        let hold = loop {
-            match Hold::of(ctx, domid) {
-                Err(e) if e.kind() == ErrorKind::LockFail && !until.passed() => std::thread::sleep(LOOK_AGAIN),
-                held => break held?,
-            }
-        };
-        if take_back(ctx, &schema::control(domid, "shutdown"))? || !is_about_to_suspend(ctx, domid)? {
-            return Ok(());
+    pub fn recover(ctx: &Ctx, domid: DomId) -> Result<bool> {
+        let hold = Hold::of(ctx, domid)?;
+        if info::kind(ctx, &info::get(ctx, domid)?)? == DomainType::Hvm
+            && let Err(e) = dm::hvm::log_dirty(ctx, domid, false)
+        {
+            tracing::warn!("{e}");
         }
-        hold.resume(ctx)
+        if !take_back(ctx, &schema::control(domid, "shutdown"))? && is_about_to_suspend(ctx, domid)? {
+            hold.resume(ctx)?;
+        } else {
+            // The dead one may have come half through that.
+            ctx.xs()?.resume(domid)?;
+        }
+        Ok(info::get(ctx, domid)?.shutdown_reason.is_none())
     }
 
     /// Whether somebody else had suspended the guest before.

@@ -1,6 +1,6 @@
 # A stream with checkpoints of a PV guest: this tree's save helper takes it in as stock's does. Its sender is played, as Debian's
 # Xen cannot log what a PV guest writes, which either xl tells. The guest goes on from the last whole checkpoint.
-#: timeout = 400
+#: timeout = 600
 . /lab/lib.sh
 . /lab/remus.sh
 

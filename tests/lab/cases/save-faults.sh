@@ -93,7 +93,7 @@ if is_ours; then
     echo "== xl itself is killed while the guest is suspended: its guard lets that go on"
     tick=$(last_tick saved)
     { exec < slow && sleep 8; } &
-    timeout -s KILL 3 xl save saved slow 2> err || true
+    timeout -s KILL 3 xl save -c saved slow 2> err || true
     wait_for 20 no_helper
     goes_on saved "$tick"
     wait

@@ -79,9 +79,9 @@ impl Run for Migrate {
         let name = info::names(&session.ctx, &[domid])?.pop().flatten().unwrap_or_default();
         let config =
             saved::config(session, domid, &Taken { file: self.config.as_deref(), keep_domid: self.keep_domid })?;
+        let guard = Guard::of_held(&hold)?;
         // It inherits what signals this process waits for: ^C is to end one that asks for a password.
         let mut transport = Transport::start(&self.rune(&session.globals))?;
-        let guard = Guard::of_held(&hold)?;
         let session = session.cancellable()?;
         let ctx = &session.ctx;
         let mut line = transport.line(ctx)?;
@@ -223,9 +223,10 @@ impl Run for MigrateReceive {
         let stream = Stream { from: line.from.as_fd(), form, checkpoints: self.remus };
         let domid = autoballoon::restore(ctx, &loaded.xl_conf, loaded.config, stream, &guard, &mut progress)?;
         drop(progress);
-        let mut copy = There { ctx, domid, name, paused: self.paused, guard: &guard };
+        // A guest that was lost is to be there again: -p is for one that is moved.
+        let mut copy = There { ctx, domid, name, paused: self.paused && !self.remus, guard: &guard };
         if self.remus {
-            self.fail_over(&session, &mut copy)?;
+            ctx.undisturbed(|| self.fail_over(&session, &mut copy))?;
             let There { name, .. } = copy;
             drop(guard);
             return self.watch_in_foreground(&session, domid, &name);

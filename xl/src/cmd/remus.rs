@@ -2,6 +2,7 @@
 
 use crate::cli::Run;
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::handover::BANNER;
 use crate::output::progress::Progress;
 use crate::output::say;
@@ -108,15 +109,19 @@ impl Remus {
         host: &str,
     ) -> Result<libxl::Error, Failure> {
         let config = saved::config(session, hold.domid(), &Taken { file: None, keep_domid: false })?;
-        // It inherits what signals this process waits for: ^C is to end one that asks for a password.
-        let mut transport = Transport::start(&self.rune(host))?;
+        let guard = Guard::of_held(hold)?;
+        // ^C must not end it before this process has stopped the guest, as its copy runs then.
+        let mut transport = Transport::start(&format!("trap '' INT HUP; {}", self.rune(host)))?;
         let session = session.cancellable()?;
         let mut line = transport.line(&session.ctx)?;
-        line.expect(BANNER)?;
-        saved::write(&line.to, "migration stream", &config, false)?;
+        let begun = line.expect(BANNER).map_err(Failure::from);
+        if let Err(failure) = begun.and_then(|()| saved::write(&line.to, "migration stream", &config, false)) {
+            transport.stop();
+            return Err(failure);
+        }
         let mut progress = Progress::new(&session.globals);
         let mut show = |what: &str, done, total| progress.show(what, done, total);
-        let ended = replicate(&session.ctx, hold, line.to.as_fd(), options, &mut show);
+        let ended = replicate(&session.ctx, hold, line.to.as_fd(), options, &mut || guard.copied(), &mut show);
         drop(line);
         transport.end();
         Ok(ended)
@@ -137,7 +142,10 @@ fn blackhole(session: &Session, hold: &Hold, options: &remus::Remus) -> Result<l
     let session = session.cancellable()?;
     let mut progress = Progress::new(&session.globals);
     let mut show = |what: &str, done, total| progress.show(what, done, total);
-    Ok(replicate(&session.ctx, hold, nowhere.as_fd(), options, &mut show))
+    let guard = Guard::of_held(hold)?;
+    let ended = replicate(&session.ctx, hold, nowhere.as_fd(), options, &mut || {}, &mut show);
+    drop(guard);
+    Ok(ended)
 }
 
 #[cfg(test)]

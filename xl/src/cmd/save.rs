@@ -60,7 +60,9 @@ impl Run for Save {
         let config = saved::config(session, domid, &taken)?;
         // Before signals are held back: opening a pipe waits for who reads it.
         let file = saved_file::Pending::create(&self.file)?;
-        let guard = Guard::of_held(&hold)?;
+        let goes = !(self.checkpoint || self.paused);
+        // Who reads a pipe may start the guest before this process knows that all of it is written.
+        let guard = (!goes || file.is_apart()).then(|| Guard::of_held(&hold)).transpose()?;
         let session = session.cancellable()?;
         saved::write(file.as_file(), &self.file, &config, self.compress.is_some())?;
         let mut progress = Progress::in_format(&self.format, &session.globals);
@@ -69,13 +71,13 @@ impl Run for Save {
             progress.show(what, done, total);
         })?;
         drop(progress);
-        // The guest is suspended and goes nowhere before its file is safe.
+        // The guest is suspended and goes nowhere before its file is safe; from then on it is in the file.
+        if goes && let Some(guard) = &guard {
+            guard.given();
+        }
         if let Err(failure) = file.keep() {
             hold.put_back(&session.ctx)?;
             return Err(failure);
-        }
-        if !(self.checkpoint || self.paused) {
-            guard.given();
         }
         session.ctx.undisturbed(|| self.afterwards(&session.ctx, &hold))
     }
