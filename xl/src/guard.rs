@@ -136,6 +136,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         }
         Orphan::Copied(domid) => {
             yield_to_copy(&ctx, domid)?;
+            // Whoever lets it run again does not have to know that it was about to be copied once more.
+            Hold::recover(&ctx, domid)?;
             say(format_args!("xl remus was killed: domain {domid} is paused, as its copy runs now"));
             Ok(())
         }
