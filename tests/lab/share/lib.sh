@@ -169,7 +169,7 @@ bridge() {
 small_server() {
     tiny_pv server > server.cfg
     stockxl create -q -p server.cfg
-    serve_small "$(stockxl domid server)" vkbd vtpm vdispl vsnd pvcalls virtio_disk
+    serve_small "$(stockxl domid server)" vkbd vinput vtpm vdispl vsnd pvcalls virtio_disk
 }
 
 end_small_server() {

@@ -37,7 +37,7 @@ def handle(path):
     if not path.endswith("/state"):
         return
     state = ask(READ, path)
-    if state == "1" and path.split("/")[5] not in ("vkbd", "pvcalls"):
+    if state == "1" and path.split("/")[5] not in ("vkbd", "vinput", "pvcalls"):
         ask(WRITE, path, "2", end=b"")
     elif state == "5":
         ask(WRITE, path, "6", end=b"")
