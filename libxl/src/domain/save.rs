@@ -10,6 +10,7 @@ use crate::stream_filter::{Compression, Compressor};
 use crate::types::DomainType;
 use crate::{Ctx, dm};
 use libxc::DomId;
+use libxc::domain::DomainFlags;
 use libxc::migrate::Limits;
 use std::fs::File;
 use std::io::Write;
@@ -166,6 +167,15 @@ struct Saving<'a, 'b> {
 }
 
 impl Saving<'_, '_> {
+    /// A guest that is paused has nothing new for another checkpoint: whoever paused it lets it go on, or is about to destroy it.
+    fn wait_while_paused(&self) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        while info::get(self.ctx, self.hold.domid())?.flags.contains(DomainFlags::PAUSED) {
+            event::wait(self.ctx, &[], Deadline::after(checkpoints.interval))?;
+        }
+        Ok(())
+    }
+
     /// What comes behind libxc's part of the stream, up to the record that ends it.
     fn libxls_records(&mut self, end: RecordType) -> Result<()> {
         if let Some(state) = self.device_model.take() {
@@ -177,6 +187,7 @@ impl Saving<'_, '_> {
 
 impl Questions for Saving<'_, '_> {
     fn suspend(&mut self) -> Result<()> {
+        self.wait_while_paused()?;
         self.hold.suspend(self.ctx, self.deadline)?;
         if self.hvm {
             self.device_model = Some(dm::hvm::State::of(self.ctx, self.hold.domid(), self.leaves)?);
