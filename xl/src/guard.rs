@@ -126,8 +126,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     ends.thread_block().map_err(libxl::Error::from)?;
     let guarded = parent_id();
     let Some(orphan) = Orphan::heard(io::stdin().lock()) else { return Ok(()) };
-    wait_for_end_of(guarded);
     let ctx = Session::new(Globals::default()).ctx;
+    if let Orphan::Copied(domid) = orphan {
+        yield_to_copy(&ctx, domid)?;
+    }
+    wait_for_end_of(guarded);
     match orphan {
         Orphan::Held(domid) => {
             let fate = if Hold::recover(&ctx, domid)? { "the guest runs on" } else { "the guest has shut down" };
@@ -135,7 +138,6 @@ pub(crate) fn run() -> Result<(), Failure> {
             Ok(())
         }
         Orphan::Copied(domid) => {
-            yield_to_copy(&ctx, domid)?;
             // Whoever lets it run again does not have to know that it was about to be copied once more.
             Hold::recover(&ctx, domid)?;
             say(format_args!("xl remus was killed: domain {domid} is paused, as its copy runs now"));
