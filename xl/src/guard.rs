@@ -22,7 +22,7 @@ use nix::sys::signal::{SigSet, Signal};
 use std::ffi::OsString;
 use std::io::{self, BufRead, PipeWriter, Write};
 use std::os::unix::process::{CommandExt, parent_id};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The first argument of a run of the program that is a guard. No command can have this name.
@@ -63,7 +63,8 @@ impl Guard {
     fn with_stdout(stdout: Stdio) -> libxl::Result<Guard> {
         let (heard, words) = io::pipe().context("a pipe for the guard")?;
         let mut guard = Command::new(daemon::SELF);
-        let process = guard.arg0("xl").arg(MARK).stdin(heard).stdout(stdout).spawn().context("starting the guard")?;
+        let guard = guard.arg0("xl").arg(MARK).arg(process::id().to_string()).stdin(heard).stdout(stdout);
+        let process = guard.spawn().context("starting the guard")?;
         Ok(Guard { process, words: Some(words) })
     }
 
@@ -111,20 +112,20 @@ impl Drop for Guard {
     }
 }
 
-/// Whether this run of the program is a guard.
-pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> bool {
-    argv.nth(1).is_some_and(|mark| mark == MARK)
+/// The process to guard, if this run of the program is a guard.
+pub(crate) fn asked_for(mut argv: impl Iterator<Item = OsString>) -> Option<u32> {
+    argv.nth(1).filter(|mark| mark == MARK)?;
+    argv.next()?.to_str()?.parse().ok()
 }
 
-/// The life of a guard.
-pub(crate) fn run() -> Result<(), Failure> {
+/// The life of a guard of its parent.
+pub(crate) fn run(guarded: u32) -> Result<(), Failure> {
     // Known to `ps` by the name of the program.
     let _ = nix::sys::prctl::set_name(c"xl");
     // What ends the other ends not this one.
     let _ = nix::unistd::setsid();
     let ends = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     ends.thread_block().map_err(libxl::Error::from)?;
-    let guarded = parent_id();
     let Some(orphan) = Orphan::heard(io::stdin().lock()) else { return Ok(()) };
     let ctx = Session::new(Globals::default()).ctx;
     if let Orphan::Copied(domid) = orphan {
@@ -155,7 +156,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
 }
 
-/// Waits until the process that was this one's parent is no more, and with it its locks: the kernel closes its files before.
+/// Waits until the parent is no more, and with it its locks: the kernel closes its files before.
 fn wait_for_end_of(parent: u32) {
     let until = Instant::now() + Duration::from_secs(5);
     while parent_id() == parent && Instant::now() < until {
@@ -243,8 +244,9 @@ mod tests {
     #[test]
     fn a_guard_is_known_by_its_first_argument() {
         let asked = |line: &str| asked_for(line.split(' ').map(OsString::from));
-        assert!(asked("xl --guard"));
-        assert!(!asked("xl"));
-        assert!(!asked("xl list --guard"));
+        assert_eq!(asked("xl --guard 12"), Some(12));
+        for other in ["xl", "xl list --guard 12", "xl --guard", "xl --guard me"] {
+            assert_eq!(asked(other), None, "{other}");
+        }
     }
 }

@@ -40,8 +40,8 @@ fn run() -> Result<u8, Failure> {
     if let Some(pidfile) = cmd::devd::asked_for(std::env::args_os()) {
         return cmd::devd::run_in_background(pidfile.as_deref()).map(|()| 0);
     }
-    if guard::asked_for(std::env::args_os()) {
-        return guard::run().map(|()| 0);
+    if let Some(guarded) = guard::asked_for(std::env::args_os()) {
+        return guard::run(guarded).map(|()| 0);
     }
     match cli::parse(std::env::args_os())? {
         Call::Print(text, status) => output::print(&text).map(|()| status),

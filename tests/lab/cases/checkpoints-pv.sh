@@ -27,7 +27,9 @@ if ! stockxl info | grep -q '^virt_caps.* shadow'; then
         goes_on kept "$tick"
     done
 fi
-for reader in stock ours; do
+readers=(ours)
+! is_long || readers+=(stock)
+for reader in "${readers[@]}"; do
     echo "== $reader reads"
     run stockxl save -c kept first
     wait_for 60 ticked_beyond kept $(($(last_tick kept) + 3))
