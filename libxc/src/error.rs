@@ -3,7 +3,7 @@
 use crate::types::DomId;
 use nix::errno::Errno;
 
-/// An I/O error in words: the system's without their number (`No such file or directory`).
+/// An I/O error in words: the system's without their number (`No such file or directory`), and the end of what is read.
 pub fn reason(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().to_owned(),

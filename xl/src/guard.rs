@@ -14,9 +14,8 @@ use crate::session::Session;
 use libxc::DomId;
 use libxc::domain::DomainFlags;
 use libxl::Ctx;
-use libxl::domain::remus::yield_to_copy;
 use libxl::domain::suspend::Hold;
-use libxl::domain::{self, info};
+use libxl::domain::{self, control, info};
 use libxl::error::ResultExt;
 use nix::sys::signal::{SigSet, Signal};
 use std::ffi::OsString;
@@ -129,7 +128,7 @@ pub(crate) fn run(guarded: u32) -> Result<(), Failure> {
     let Some(orphan) = Orphan::heard(io::stdin().lock()) else { return Ok(()) };
     let ctx = Session::new(Globals::default()).ctx;
     if let Orphan::Copied(domid) = orphan {
-        yield_to_copy(&ctx, domid)?;
+        control::pause(&ctx, domid)?;
     }
     wait_for_end_of(guarded);
     match orphan {

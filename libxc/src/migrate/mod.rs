@@ -35,7 +35,7 @@ pub enum Error {
     #[error("the stream: {0}")]
     Stream(#[from] StreamError),
     /// The stream could not be read or written.
-    #[error("{what}: {}", reason(error))]
+    #[error("{what}: {}", crate::reason(error))]
     Io {
         /// What was being done.
         what: &'static str,
@@ -68,14 +68,6 @@ impl Error {
             Error::Stream(_) | Error::State(_) => libc::EINVAL,
             Error::Refused(_) => libc::ECANCELED,
         }
-    }
-}
-
-/// A stream's error in words, its end among them.
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => "it ends too early".into(),
-        _ => crate::reason(error),
     }
 }
 

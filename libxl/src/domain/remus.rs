@@ -78,18 +78,14 @@ pub fn replicate(
     if !copy_runs {
         return hold.fail(ctx, error);
     }
-    match yield_to_copy(ctx, hold.domid()) {
+    // At once, without asking the guest.
+    match control::pause(ctx, hold.domid()) {
         Ok(()) => hold.fail(ctx, error).note(
             "the guest is paused here: the other host lets its copy go on from the last checkpoint; look there, then xl \
              destroy this one, or xl unpause it",
         ),
         Err(e) => error.note(format!("its copy runs now: {e}")),
     }
-}
-
-/// Stops the guest at once, without asking it: its copy is about to run.
-pub fn yield_to_copy(ctx: &Ctx, domid: DomId) -> Result<()> {
-    control::pause(ctx, domid)
 }
 
 #[cfg(test)]
