@@ -15,7 +15,7 @@ use libxc::DomId;
 use libxc::domain::DomainFlags;
 use libxl::Ctx;
 use libxl::domain::suspend::Hold;
-use libxl::domain::{self, control, info};
+use libxl::domain::{self, control, info, name};
 use libxl::error::ResultExt;
 use nix::sys::signal::{SigSet, Signal};
 use std::ffi::OsString;
@@ -31,6 +31,7 @@ const MADE: &str = "made";
 const READY: &str = "ready";
 const OURS: &str = "ours";
 const HELD: &str = "held";
+const LEAVING: &str = "leaving";
 const GIVEN: &str = "given";
 const COPIED: &str = "copied";
 const DONE: &str = "done";
@@ -65,6 +66,11 @@ impl Guard {
         let guard = guard.arg0("xl").arg(MARK).arg(process::id().to_string()).stdin(heard).stdout(stdout);
         let process = guard.spawn().context("starting the guard")?;
         Ok(Guard { process, words: Some(words) })
+    }
+
+    /// From here on the guest may have its name for what has left.
+    pub(crate) fn leaving(&self) {
+        self.say(LEAVING);
     }
 
     /// From here on the other host decides where the guest is.
@@ -132,10 +138,13 @@ pub(crate) fn run(guarded: u32) -> Result<(), Failure> {
     }
     wait_for_end_of(guarded);
     match orphan {
-        Orphan::Held(domid) => {
+        Orphan::Held(domid) | Orphan::Leaving(domid) => {
             let fate = if Hold::recover(&ctx, domid)? { "the guest runs on" } else { "the guest has shut down" };
             say(format_args!("whoever saved or moved domain {domid} was killed: {fate}"));
-            Ok(())
+            match orphan {
+                Orphan::Leaving(_) => Ok(name_again(&ctx, domid)?),
+                _ => Ok(()),
+            }
         }
         Orphan::Copied(domid) => {
             // Whoever lets it run again does not have to know that it was about to be copied once more.
@@ -168,6 +177,8 @@ fn wait_for_end_of(parent: u32) {
 enum Orphan {
     /// A guest that was going into a stream.
     Held(DomId),
+    /// The same, and its name may have been given free for its copy.
+    Leaving(DomId),
     /// A guest of which there is a copy that runs as soon as its sender is gone.
     Copied(DomId),
     /// A domain that was coming out of a stream.
@@ -189,6 +200,7 @@ impl Orphan {
             let domid = domid.parse().ok().map(DomId);
             match (word, orphan) {
                 (HELD, _) => orphan = domid.map(Orphan::Held),
+                (LEAVING, Some(Orphan::Held(domid))) => orphan = Some(Orphan::Leaving(domid)),
                 (COPIED, Some(Orphan::Held(domid))) => orphan = Some(Orphan::Copied(domid)),
                 (MADE, _) => orphan = domid.map(|domid| Orphan::Copy { domid, sender_waits: false }),
                 (READY, Some(Orphan::Copy { domid, .. })) => orphan = Some(Orphan::Copy { domid, sender_waits: true }),
@@ -197,6 +209,15 @@ impl Orphan {
             }
         }
         orphan
+    }
+}
+
+/// Gives a guest that is here to stay its name again.
+fn name_again(ctx: &Ctx, domid: DomId) -> libxl::Result<()> {
+    let found = info::names(ctx, &[domid])?.pop().flatten().unwrap_or_default();
+    match found.strip_suffix(handover::AWAY) {
+        Some(own) => name::rename(ctx, domid, Some(&found), own),
+        None => Ok(()),
     }
 }
 
@@ -222,7 +243,9 @@ mod tests {
     fn a_guest_is_an_orphan_from_when_it_is_held_until_it_is_given_away() {
         assert_eq!(heard("held 7\n"), Some(Orphan::Held(DomId(7))));
         assert_eq!(heard("held 7\nready\n"), Some(Orphan::Held(DomId(7))));
-        assert_eq!(heard("held 7\ngiven\n"), None);
+        assert_eq!(heard("held 7\nleaving\n"), Some(Orphan::Leaving(DomId(7))));
+        assert_eq!(heard("held 7\nleaving\ngiven\n"), None);
+        assert_eq!(heard("leaving\n"), None, "it was suspended before");
         assert_eq!(heard("held 7\ncopied\n"), Some(Orphan::Copied(DomId(7))));
         assert_eq!(heard("held 7\ncopied\ndone\n"), None);
         assert_eq!(heard("copied\n"), None, "it was paused or suspended before");

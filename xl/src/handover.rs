@@ -20,6 +20,8 @@ pub(crate) const BANNER: &[u8] = b"xl migration receiver ready, send binary doma
 const READY: &[u8] = b"domain received, ready to unpause\0";
 const GO: &[u8] = b"domain is yours, you are cleared to unpause\0";
 const REPORT: &[u8] = b"my copy unpause results are as follows\0";
+/// What the name of a guest ends with that has left, or is about to.
+pub(crate) const AWAY: &str = "--migratedaway";
 /// How long the sender waits, whatever signal comes, to hear what has become of its guest,
 const ANSWER: Duration = Duration::from_secs(10);
 /// and how long for a receiver that removes its copy.

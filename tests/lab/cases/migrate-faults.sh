@@ -71,5 +71,29 @@ for signal in TERM HUP KILL; do
     nothing_left running
 done
 
+echo "== the sender is killed when it has given the name free, before it gives the guest away"
+python3 /lab/slow-xenstored.py "$PWD/slow" 100 &
+slow=$!
+wait_for 20 test -S slow
+mkfifo words
+exec 3<> words
+tick=$(last_tick stays)
+XENSTORED_PATH=$PWD/slow xl migrate -s "" stays "env -u XENSTORED_PATH xl migrate-receive 2> /dev/null" 2> words &
+sender=$!
+until read -r line <&3 && [[ $line = *"acknowledged transfer"* ]]; do :; done
+yes >&3 & # it cannot say that it gives permission
+filling=$!
+wait_for 60 exists stays--migratedaway
+kill -KILL $sender $filling
+cat words > heard &
+hearing=$!
+status_is 137 wait $sender
+wait_for 60 exists stays
+kill $slow $hearing
+grep -a 'was killed' heard
+! grep -a 'permission' heard || fail "it has given the guest away"
+goes_on stays "$tick"
+nothing_left running
+
 run xl destroy stays
 nothing_left before

@@ -143,12 +143,13 @@ struct Here<'a> {
 
 impl Here<'_> {
     fn away(&self) -> String {
-        format!("{}--migratedaway", self.name)
+        format!("{}{}", self.name, handover::AWAY)
     }
 }
 
 impl Leaving for Here<'_> {
     fn rename_away(&mut self) -> LibxlResult<()> {
+        self.guard.leaving();
         name::rename(self.ctx, self.hold.domid(), Some(&self.name), &self.away())
     }
 
