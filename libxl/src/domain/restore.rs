@@ -189,10 +189,7 @@ impl Records<'_> {
 
 fn read<const N: usize>(ctx: &Ctx, from: &File) -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    Patient::new(ctx, from, Deadline::NEVER).read_exact(&mut bytes).map_err(|e| match e.kind() {
-        io::ErrorKind::UnexpectedEof => Error::fail("the stream ends too early"),
-        _ => Error::from(e),
-    })?;
+    Patient::new(ctx, from, Deadline::NEVER).read_exact(&mut bytes).context("the stream")?;
     Ok(bytes)
 }
 
