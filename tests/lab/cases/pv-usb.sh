@@ -44,7 +44,9 @@ host_state > before
 drivers() {
     for device in $mouse $stick; do
         if has_driver "$device"; then
-            echo "$device: $(basename "$(readlink "/sys/bus/usb/devices/$device:1.0/driver")" | sed 's/usbsevseg/usbback/')"
+            driver=$(readlink "/sys/bus/usb/devices/$device:1.0/driver")
+            driver=${driver##*/}
+            echo "$device: ${driver/usbsevseg/usbback}"
         else
             echo "$device: no driver"
         fi
@@ -59,7 +61,7 @@ state() {
     local domid
     domid=$(stockxl domid usb)
     xenstore_of "$domid" > "$1.xenstore"
-    xenstore-ls -fp | grep ^/libxl/usbback > "$1.remembered"
+    xenstore-ls -fp /libxl/usbback > "$1.remembered"
     userdata_of "$domid" > "$1.userdata"
     drivers > "$1.drivers"
     stockxl usb-list usb > "$1.stock-list"

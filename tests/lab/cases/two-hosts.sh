@@ -72,7 +72,7 @@ stays() {
     local tick status=0
     echo "== $1"
     tick=$(last_tick_at here)
-    xl migrate --timeout 20 -s "" web "python3 /lab/on-host $second xl migrate-receive" 2> err &
+    xl migrate --timeout 12 -s "" web "python3 /lab/on-host $second xl migrate-receive" 2> err &
     migration=$!
     wait_for 60 has_sent $(($(sent) + 8000000))
     eval "$1"
