@@ -35,18 +35,19 @@ who() {
 
 # tell WORDS: one line about a migration.
 tell() {
-    printf '%-26s %-8s %-68s | %s\n' "$1" "$2" "status $status: $3" "$(grep -v -e note: -e transport -e ^Saving err | tail -n 1)"
+    printf '%-26s %-8s %-68s | %s\n' "$1" "$2" "status $status: $3" "$(awk '!/note:|transport|^Saving/ { last = $0 } END { print last }' err)"
 }
 
-# The documented way on; the guest, wherever it is now, ticks.
+# The documented way on from what was `found`, without what `xl gc` has removed; the guest, wherever it is now, ticks.
 go_on() {
     local tick
-    if gone cut; then
-        xl rename cut--migratedaway cut
-        xl resume cut
-    elif exists cut--migratedaway; then
-        xl destroy cut--migratedaway
-    fi
+    case $found in
+        *--migratedaway*"copy runs"*) xl destroy cut--migratedaway ;;
+        *--migratedaway*)
+            xl rename cut--migratedaway cut
+            xl resume cut
+            ;;
+    esac
     tick=$(last_tick cut)
     wait_for 60 ticked_beyond cut "$tick"
     [ "$(stockxl list | grep -c '^cut')" = 1 ] || fail "not one guest: $(stockxl list)"
@@ -54,7 +55,7 @@ go_on() {
 
 # ends PLACE HOW STATUS WHO [LEFT]: so a migration ends there. LEFT is what `xl gc` finds then.
 ends() {
-    local found left
+    local left
     migrate "$1" "$2"
     found=$(who)
     tell "$1" "$2" "$found"

@@ -232,9 +232,9 @@ start_ticking() {
     wait_for 60 last_tick "$1"
 }
 
-# The last tick on the console log of a Linux guest.
+# The last tick on the console log of a Linux guest; fails if there is none yet.
 last_tick() {
-    grep -a -o '^tick [0-9]*' "/var/log/xen/console/guest-$1.log" | tail -n 1 | grep -o '[0-9]*$'
+    awk '/^tick [0-9]/ { tick = $2 } END { if (!tick) exit 1; print tick + 0 }' "/var/log/xen/console/guest-$1.log"
 }
 
 ticked_beyond() {
