@@ -68,7 +68,7 @@ impl Guard {
         Ok(Guard { process, words: Some(words) })
     }
 
-    /// From here on the guest may have its name for what has left.
+    /// From here on the guest may have another name, so that its copy can have its own.
     pub(crate) fn leaving(&self) {
         self.say(LEAVING);
     }
@@ -177,7 +177,7 @@ fn wait_for_end_of(parent: u32) {
 enum Orphan {
     /// A guest that was going into a stream.
     Held(DomId),
-    /// The same, and its name may have been given free for its copy.
+    /// The same, and it may have another name, so that its copy can have its own.
     Leaving(DomId),
     /// A guest of which there is a copy that runs as soon as its sender is gone.
     Copied(DomId),

@@ -103,9 +103,9 @@ linux() {
     printf 'tsc_mode = "native"\nextra = "console=hvc0 rdinit=/init quiet %s"\n' "$quickly"
 }
 
-# holder NAME pv|pvh: a Linux guest that holds a pattern in its memory and has two CPUs, and says so; its time stamp counter is
-# by default, as most have it. Under software emulation a machine with a PVH guest of two CPUs now and then hangs as a whole:
-# it has one but for `cargo lab test --long`.
+# holder NAME pv|pvh: a Linux guest that holds a pattern in its memory and has two CPUs, and says so. Its time stamp counter is
+# what Xen gives a guest that does not ask for one. Under software emulation a machine with a PVH guest of two CPUs now and
+# then hangs as a whole: it has one but for `cargo lab test --long`.
 holder() {
     local vcpus=2
     held_cpus=0-1
