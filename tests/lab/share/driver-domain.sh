@@ -34,7 +34,7 @@ driver_ramdisk() {
 # driver_domain NAME RAMDISK: its configuration.
 driver_domain() {
     printf 'name = "%s"\ntype = "pv"\nkernel = "/boot/vmlinux"\nramdisk = "%s/%s"\nmemory = 160\nvcpus = 1\n' "$1" "$PWD" "$2"
-    printf 'extra = "console=hvc0 rdinit=/init quiet %s"\ndriver_domain = 1\n' "$quickly"
+    printf 'tsc_mode = "native"\nextra = "console=hvc0 rdinit=/init quiet %s"\ndriver_domain = 1\n' "$quickly"
 }
 
 # in_driver NAME COMMAND: runs a command there, and prints what it prints. Fails as it does.
