@@ -97,10 +97,13 @@ quickly="cryptomgr.notests rodata=off initcall_blacklist=load_system_certificate
 
 # linux NAME pv|pvh|hvm
 linux() {
-    local kernel=/boot/vmlinux
-    [ "$2" != hvm ] || kernel=/boot/vmlinuz # QEMU starts no other
+    local kernel=/boot/vmlinux quickly=$quickly time='tsc_mode = "native"\n'
+    if [ "$2" = hvm ]; then
+        kernel=/boot/vmlinuz # QEMU starts no other
+        quickly=${quickly% pci=noearly} time= # with these its machine was seen to stand still
+    fi
     printf 'name = "%s"\ntype = "%s"\nkernel = "%s"\nramdisk = "/boot/guest.gz"\nmemory = 128\nvcpus = 1\n' "$1" "$2" $kernel
-    printf 'tsc_mode = "native"\nextra = "console=hvc0 rdinit=/init quiet %s"\n' "$quickly"
+    printf "$time"'extra = "console=hvc0 rdinit=/init quiet %s"\n' "$quickly"
 }
 
 # holder NAME pv|pvh: a Linux guest that holds a pattern in its memory and has two CPUs, and says so. Its time stamp counter is
