@@ -243,6 +243,7 @@ mod tests {
     fn a_guest_is_an_orphan_from_when_it_is_held_until_it_is_given_away() {
         assert_eq!(heard("held 7\n"), Some(Orphan::Held(DomId(7))));
         assert_eq!(heard("held 7\nready\n"), Some(Orphan::Held(DomId(7))));
+        assert_eq!(heard("held 7\ngiven\n"), None);
         assert_eq!(heard("held 7\nleaving\n"), Some(Orphan::Leaving(DomId(7))));
         assert_eq!(heard("held 7\nleaving\ngiven\n"), None);
         assert_eq!(heard("leaving\n"), None, "it was suspended before");
